@@ -130,8 +130,9 @@ pub fn parse_json_strictly<T: DeserializeOwned + Default>(json: &[u8]) -> Result
     let mut reader = serde_json::Deserializer::from_slice(json);
     // A null document is the empty message: it fails here and has no fields to name.
     let _shape_is_known: Result<T, _> = serde_ignored::deserialize(&mut reader, |path| {
+        // An optional part shows up as `?`, which is none of the JSON's.
         unknown.at(
-            path.to_string(),
+            path.to_string().replace(".?", ""),
             "is not a field of this message; check its spelling",
         );
     });
