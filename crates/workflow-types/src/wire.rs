@@ -25,6 +25,11 @@ const JSON_PLAIN: &[u8] = b"json/plain";
 const JSON_PROTOBUF: &[u8] = b"json/protobuf";
 const BINARY_NULL: &[u8] = b"binary/null";
 
+/// What a message of the contracts can do; every generated message can.
+pub trait Message: Serialize + DeserializeOwned + Default + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Default + 'static> Message for T {}
+
 /// A message as it crosses Temporal, or what is wrong with the bytes that came instead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wire<T>(Result<T, Problems>);

@@ -1,0 +1,199 @@
+//! The one place where a step's failure becomes what the workflow does.
+//!
+//! The SDK hands over a chain of wrapped errors; what decides is the innermost application failure's type, which is one
+//! of the closed set of codes. A timeout without such a cause is a deadline; anything else is a defect and is called
+//! one, rather than being given the nearest code.
+
+use temporalio_workflow::{
+    ActivityExecutionError, ChildWorkflowExecutionError, ChildWorkflowStartError, WorkflowTermination,
+    common::error::{ApplicationFailure, IncomingError},
+};
+use workflow_types::{
+    failure::FailureCode,
+    problem::Problems,
+    proto::{CancelRequest, FailureDetails, Problem},
+    wire::Wire,
+};
+
+/// Why a step did not give a result.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum StepError {
+    /// It failed.
+    #[error("{0}")]
+    Failed(Failure),
+    /// It was cancelled, as somebody asked.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A failure by its code.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    /// Which one.
+    pub code: FailureCode,
+    /// What it says.
+    pub message: String,
+    /// What was wrong where.
+    pub problems: Vec<Problem>,
+}
+
+impl Failure {
+    /// Makes a failure without further details.
+    pub(crate) fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Gives the details that cross with it.
+    pub(crate) fn details(&self) -> FailureDetails {
+        FailureDetails {
+            code: self.code.as_str().to_owned(),
+            problems: self.problems.clone(),
+        }
+    }
+
+    /// Fails the workflow, for good: a workflow is not run again by itself.
+    pub(crate) fn terminate(self) -> WorkflowTermination {
+        let details = Wire::new(self.details());
+        let type_name = self.code.as_str().to_owned();
+        ApplicationFailure::builder(self)
+            .type_name(type_name)
+            .non_retryable(true)
+            .details(details)
+            .build()
+            .into()
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        let message = format!("the input can't be used: {problems}");
+        Self {
+            code: FailureCode::InvalidInput,
+            message,
+            problems: problems.into_vec(),
+        }
+    }
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Ends a workflow as cancelled, with the reason where it can be read.
+pub(crate) fn cancelled(reason: Option<String>) -> WorkflowTermination {
+    WorkflowTermination::cancelled_with_details(Wire::new(CancelRequest { reason }))
+}
+
+impl From<ActivityExecutionError> for StepError {
+    fn from(error: ActivityExecutionError) -> Self {
+        let shown = error.to_string();
+        match error {
+            ActivityExecutionError::Cancelled(_) => Self::Cancelled,
+            ActivityExecutionError::Failed(failure) => read(failure.cause(), &shown),
+            ActivityExecutionError::Serialization(_) | _ => defect(&shown),
+        }
+    }
+}
+
+impl From<ChildWorkflowExecutionError> for StepError {
+    fn from(error: ChildWorkflowExecutionError) -> Self {
+        let shown = error.to_string();
+        match error.as_cancelled() {
+            Some(_) => Self::Cancelled,
+            None => read(error.reason(), &shown),
+        }
+    }
+}
+
+impl From<ChildWorkflowStartError> for StepError {
+    fn from(error: ChildWorkflowStartError) -> Self {
+        let shown = error.to_string();
+        match error.as_cancelled() {
+            Some(_) => Self::Cancelled,
+            None => Failure::new(
+                FailureCode::InvalidInput,
+                format!("the child workflow did not start: {shown}"),
+            )
+            .into(),
+        }
+    }
+}
+
+/// What a parse of an activity's own output means: the two workers don't speak the same contract.
+pub(crate) fn contract_broken(activity: &str, problems: &Problems) -> StepError {
+    let message = format!("{activity} gave something that is not in its contract: {problems}");
+    Failure::new(FailureCode::Internal, message).into()
+}
+
+fn read(cause: Option<&IncomingError>, shown: &str) -> StepError {
+    let mut link = cause;
+    let mut timed_out = None;
+    while let Some(error) = link {
+        match error {
+            IncomingError::Application(failure) => {
+                return application(failure, timed_out).into();
+            }
+            IncomingError::Cancelled(_) => return StepError::Cancelled,
+            IncomingError::Timeout(timeout) => {
+                timed_out = Some(timeout.timeout_type());
+                link = error.cause();
+            }
+            IncomingError::Terminated(_)
+            | IncomingError::Server(_)
+            | IncomingError::ResetWorkflow(_)
+            | IncomingError::Activity(_)
+            | IncomingError::ChildWorkflowExecution(_)
+            | IncomingError::NexusOperationExecution(_)
+            | IncomingError::NexusHandler(_)
+            | _ => link = error.cause(),
+        }
+    }
+    match timed_out {
+        Some(kind) => Failure::new(
+            FailureCode::DeadlineExceeded,
+            format!("out of time ({kind:?}): {shown}"),
+        )
+        .into(),
+        None => defect(shown),
+    }
+}
+
+fn application(failure: &ApplicationFailure, timed_out: Option<temporalio_workflow::TimeoutType>) -> Failure {
+    let details: Option<Wire<FailureDetails>> = failure.details().unwrap_or_default();
+    let problems = details
+        .and_then(|details| details.into_message().ok())
+        .unwrap_or_default()
+        .problems;
+    let message = failure.source_error().to_string();
+    match (timed_out, failure.type_name().and_then(|name| name.parse().ok())) {
+        (Some(_), Some(code)) => Failure {
+            code: FailureCode::DeadlineExceeded,
+            message: format!("out of time while retrying {code}: {message}"),
+            problems,
+        },
+        (None, Some(code)) => Failure {
+            code,
+            message,
+            problems,
+        },
+        (_, None) => Failure {
+            code: FailureCode::Internal,
+            message,
+            problems,
+        },
+    }
+}
+
+fn defect(shown: &str) -> StepError {
+    Failure::new(FailureCode::Internal, shown).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod failures;
+mod inference;
+mod lanes;
+mod llm_batch;
+mod llm_pipeline;
+pub mod plan;
+pub mod policy;
+mod saga;
+mod signals;
+mod steps;
+mod supervision;
+mod usage;
+
+pub use llm_batch::LlmBatchWorkflow;
+pub use llm_pipeline::LlmPipelineWorkflow;

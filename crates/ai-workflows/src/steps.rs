@@ -1,0 +1,141 @@
+//! What a workflow's steps have in common: whose run it is, what stops it, how an activity is called.
+
+use std::time::Duration;
+
+use temporalio_workflow::{
+    ChildWorkflowOptions, WorkflowCancellationToken, WorkflowContext,
+    common::{ActivityDefinition, SearchAttributeKey, WorkflowDefinition},
+};
+use workflow_types::{
+    names::search_attribute,
+    run_scope::RunScope,
+    wire::{Message, Wire},
+};
+
+use crate::{
+    failures::{StepError, contract_broken},
+    policy::Policy,
+};
+
+const PIPELINE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::PIPELINE);
+const TENANT: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::TENANT);
+const MODEL: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::MODEL);
+const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::STAGE);
+
+/// One run's way to its activities.
+pub(crate) struct Steps<W> {
+    /// The workflow's context.
+    pub ctx: WorkflowContext<W>,
+    /// Stops every step of the run.
+    pub stop: WorkflowCancellationToken,
+    /// Names the run's effects and what it stages.
+    pub scope: RunScope,
+}
+
+impl<W> Clone for Steps<W> {
+    fn clone(&self) -> Self {
+        Self {
+            ctx: self.ctx.clone(),
+            stop: self.stop.clone(),
+            scope: self.scope.clone(),
+        }
+    }
+}
+
+impl<W> Steps<W> {
+    /// Prepares the steps of the run that `ctx` belongs to.
+    pub(crate) fn new(ctx: &WorkflowContext<W>) -> Self {
+        let info = ctx.info();
+        let scope = RunScope::new(
+            info.namespace(),
+            info.workflow_id(),
+            info.first_execution_run_id(),
+        );
+        Self {
+            ctx: ctx.clone(),
+            stop: ctx.cancellation_token().child_token(),
+            scope,
+        }
+    }
+
+    /// The same run's steps, out of reach of whoever stops the run: for what has to be done in the end.
+    pub(crate) fn detached(&self) -> Self {
+        Self {
+            stop: WorkflowCancellationToken::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Calls an activity by its declaration.
+    pub(crate) async fn call<A, I, O>(
+        &self,
+        activity: A,
+        input: I,
+        policy: Policy,
+        within: Option<Duration>,
+    ) -> Result<O, StepError>
+    where
+        A: ActivityDefinition<Input = Wire<I>, Output = Wire<O>>,
+        I: Message,
+        O: Message,
+    {
+        let name = activity.name().to_owned();
+        let options = policy.options(self.stop.clone(), within);
+        let output = self
+            .ctx
+            .execute_activity(activity, Wire::new(input), options)
+            .await?;
+        output
+            .into_message()
+            .map_err(|problems| contract_broken(&name, &problems))
+    }
+
+    /// Runs a child workflow to its end.
+    pub(crate) async fn child<D, I, O>(
+        &self,
+        definition: D,
+        input: I,
+        workflow_id: String,
+        within: Duration,
+    ) -> Result<O, StepError>
+    where
+        D: WorkflowDefinition<Input = Wire<I>, Output = Wire<O>> + 'static,
+        I: Message,
+        O: Message,
+    {
+        let name = definition.name().to_owned();
+        let options = ChildWorkflowOptions::builder()
+            .workflow_id(workflow_id)
+            .cancellation_token(self.stop.clone())
+            .execution_timeout(within)
+            .build();
+        let child = self
+            .ctx
+            .start_child_workflow(definition, Wire::new(input), options)
+            .await?;
+        let output = child.result().await?;
+        output
+            .into_message()
+            .map_err(|problems| contract_broken(&name, &problems))
+    }
+
+    /// Makes the run findable by what it is, unless whoever started it already did.
+    pub(crate) fn describe(&self, pipeline: &str, tenant: Option<&str>, model: &str) {
+        if self.ctx.search_attributes().get(&PIPELINE).is_some() {
+            return;
+        }
+        let tenant = tenant.map(|tenant| TENANT.value_set(tenant.to_owned()));
+        let always = [
+            PIPELINE.value_set(pipeline.to_owned()),
+            MODEL.value_set(model.to_owned()),
+        ];
+        self.ctx
+            .upsert_search_attributes(always.into_iter().chain(tenant));
+    }
+
+    /// Makes the run findable by where it is.
+    pub(crate) fn show_stage(&self, stage: &str) {
+        self.ctx
+            .upsert_search_attributes([STAGE.value_set(stage.to_owned())]);
+    }
+}
