@@ -1,0 +1,137 @@
+//! The trait that every model provider implements, in process or behind HTTP.
+//!
+//! One narrow trait, so that an activity neither knows nor cares whether tokens come from a file on this
+//! machine or from a paid service. Three choices follow from the effect journal that stands in front of every
+//! call:
+//!
+//! - A request and a response are plain data with a stable JSON form. The request is digested and compared when
+//!   a call is tried again; the response is stored and replayed. A trait that handed back a stream would leave
+//!   nothing to replay, so progress goes out on a side channel and the answer comes back whole.
+//! - An error says what became of the call ([`CallOutcome`]), not only what went wrong. From a status or a
+//!   message alone the journal could not tell "nothing was sent" from "nobody knows whether it was billed".
+//! - The deadline and the cancellation belong to the call. A timeout around the future would only drop it, and
+//!   the error could no longer say which limit was hit and whether the request had left.
+
+mod error;
+mod generate;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use error::{BoxedSource, CallOutcome, Error, ErrorKind, MAX_MESSAGE_CHARS};
+pub use generate::{
+    Finish, GenerateRequest, GenerateResponse, Message, ResponseFormat, Role, Usage, UsageSource,
+};
+
+/// Answers requests with one family of models.
+///
+/// An implementation makes at most one attempt for each call: retries belong to the workflow, where they are
+/// durable and visible.
+#[async_trait]
+pub trait ModelProvider: Send + Sync + 'static {
+    /// Names the provider: the part before `/` of a model reference, such as `local` or `openai`.
+    fn name(&self) -> &str;
+
+    /// Describes the model called `name`, the part after `/` of a model reference.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ModelGone`] with [`CallOutcome::NotSent`] when this provider has no such model.
+    fn model(&self, name: &str) -> Result<ModelInfo, Error>;
+
+    /// Generates one answer.
+    ///
+    /// Returns soon after `call.cancel` is triggered, and not later than `call.deadline` allows.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`]; the error's `billing` says what the effect journal has to assume about the call.
+    async fn generate(&self, call: GenerateCall<'_>) -> Result<GenerateResponse, Error>;
+}
+
+/// What one call of [`ModelProvider::generate`] is given besides its provider.
+#[derive(Debug)]
+pub struct GenerateCall<'a> {
+    /// The request.
+    pub request: &'a GenerateRequest,
+    /// Time left for the whole call, counted from its start.
+    pub deadline: Duration,
+    /// Where progress is reported while the answer is produced; the latest value wins.
+    pub progress: watch::Sender<Progress>,
+    /// Stops the call as soon as it is cancelled.
+    pub cancel: CancellationToken,
+}
+
+/// How far an answer has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Tokens of output so far; for a remote stream the number of chunks with content, which is close to it.
+    pub output_tokens: u32,
+    /// Bytes of output text so far (local), or bytes of the response's body so far (remote).
+    pub bytes: u64,
+}
+
+/// What a caller must know of a model before it calls it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The model's name without its provider.
+    pub name: String,
+    /// Tokens of prompt and answer together that fit in one call.
+    pub context_window: u32,
+    /// The most tokens the model gives in one answer, if it is limited below the context window.
+    pub max_output_tokens: Option<u32>,
+    /// How the tokens of a text are counted for this model.
+    pub tokenizer: TokenizerSpec,
+    /// What a call costs.
+    pub billing: Billing,
+    /// Whether the answer can be constrained to JSON of a given schema while it is generated.
+    pub constrained_json: bool,
+}
+
+/// How the tokens of a text are counted for a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TokenizerSpec {
+    /// The tokenizer inside a GGUF model file.
+    Gguf {
+        /// The model file.
+        path: PathBuf,
+    },
+    /// A Hugging Face `tokenizer.json`.
+    TokenizerJson {
+        /// The tokenizer file.
+        path: PathBuf,
+    },
+    /// One of the encodings of `tiktoken`.
+    Tiktoken {
+        /// The encoding's name, such as `o200k_base`.
+        encoding: String,
+    },
+    /// No tokenizer is at hand: the count is estimated from the text's length.
+    #[default]
+    Estimate,
+}
+
+/// What a call to a model costs.
+///
+/// Prices are in millionths of the currency unit for a million tokens, so that 0.15 per million is `150_000` and
+/// no price needs a float.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Billing {
+    /// Nothing: the model runs on the operator's own machine.
+    #[default]
+    Free,
+    /// By tokens.
+    PerToken {
+        /// Price of a million input tokens, in millionths of the currency unit.
+        input_micros_per_million: u64,
+        /// Price of a million input tokens that the provider had cached, in millionths of the currency unit.
+        cached_input_micros_per_million: u64,
+        /// Price of a million output tokens, in millionths of the currency unit.
+        output_micros_per_million: u64,
+    },
+}
