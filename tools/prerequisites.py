@@ -1,0 +1,97 @@
+"""What a machine must have before anything of this project can be built, and how to get each thing.
+
+All of it is looked at before the first byte is fetched and every missing thing is reported at once: a newcomer who
+learns of the C compiler ten minutes into a build, and of Python's venv after that, has been told twice too late.
+Looking is done without starting a program where a file lookup answers it, because set-up runs before every test run.
+"""
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def problems(group_test):
+    """Lists every missing prerequisite as one line each, with how to get it; empty when all are there."""
+    found = [rust(), c_compiler(), *python(group_test), make()]
+    if group_test:
+        found.append(nextest())
+    return [problem for problem in found if problem]
+
+
+def rust():
+    """Checks for cargo and a compiler no older than the workspace's rust-version."""
+    wanted = least_rust_version()
+    install = "install Rust with rustup (the Rust project's installer), then open a new shell"
+    if not shutil.which("cargo") or not shutil.which("rustc"):
+        return f"Rust {wanted} or newer: no cargo or rustc on the PATH; {install}"
+    version = first_line(["rustc", "--version"])
+    match = re.search(r"rustc (\d+)\.(\d+)", version)
+    if not match:
+        return f"Rust {wanted} or newer: `rustc --version` said {version!r}; {install}"
+    if (int(match[1]), int(match[2])) < tuple(int(part) for part in wanted.split(".")[:2]):
+        return f"Rust {wanted} or newer: this is {match[0]}; run `rustup update stable`"
+    return None
+
+
+def least_rust_version():
+    """Reads `rust-version` from the workspace's manifest, the one place where it is written."""
+    match = re.search(r'^rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1]
+
+
+def c_compiler():
+    """Checks for a C compiler: SQLite and the TLS library are built from C."""
+    if shutil.which(os.environ.get("CC", "cc").split()[0]):
+        return None
+    return f"a C compiler: no `cc` on the PATH; {system_package('gcc libc6-dev', 'xcode-select --install')}"
+
+
+def python(group_test):
+    """Checks this Python: its version, pip, and, for the tests, virtual environments."""
+    least = (3, 10) if group_test else (3, 9)
+    if sys.version_info < least:
+        yield (
+            f"Python {least[0]}.{least[1]} or newer: this is {platform.python_version()}; "
+            "install a newer one and run `make PYTHON=/path/to/python3 ...`"
+        )
+    if not importlib.util.find_spec("pip"):
+        yield f"pip for {sys.executable}: {system_package('python3-pip', f'{sys.executable} -m ensurepip')}"
+    if group_test and not importlib.util.find_spec("ensurepip"):
+        yield f"Python's venv for {sys.executable}: {system_package('python3-venv', 'use a Python that has venv')}"
+
+
+def make():
+    """Checks for make, which set-up is usually, but not necessarily, started by."""
+    if shutil.which("make"):
+        return None
+    return f"make: not on the PATH; {system_package('make', 'xcode-select --install')}"
+
+
+def nextest():
+    """Checks for the test runner."""
+    if shutil.which("cargo-nextest"):
+        return None
+    return "cargo-nextest: not on the PATH; run `cargo install --locked cargo-nextest` (some minutes, once)"
+
+
+def system_package(debian, mac):
+    """Says how to install a system package on this kind of machine."""
+    if sys.platform == "darwin":
+        return f"run `{mac}`"
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    if shutil.which("apt-get"):
+        return f"run `{sudo}apt-get install -y {debian}`"
+    return f"install it with the system's package manager (on Debian the package is `{debian}`)"
+
+
+def first_line(command):
+    """Runs a command in the repository and gives the first line of what it says, empty when it fails."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().split("\n")[0]

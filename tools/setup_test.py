@@ -1,0 +1,107 @@
+"""Tests of set-up and of the test driver that need no network and no build."""
+
+import hashlib
+import json
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import prerequisites
+import setup
+import test as driver
+
+
+class Pins(unittest.TestCase):
+    """The committed pins are whole."""
+
+    def test_every_file_is_pinned_for_every_platform(self):
+        table = json.loads((setup.PACKAGES / "artefacts.json").read_text(encoding="utf-8"))
+        for target, file in table["files"].items():
+            self.assertEqual(sorted(file["sha256"]), table["platforms"], target)
+            self.assertIn(file["package"], setup.lock_entries(file["group"]), target)
+
+    def test_every_requirement_has_an_exact_version_and_a_hash(self):
+        for group in ("runtime", "test", "venv"):
+            entries = setup.lock_entries(group)
+            self.assertTrue(entries, group)
+            for name, entry in entries.items():
+                self.assertRegex(entry, rf"^{name}==[\w.]+ \\\n    --hash=sha256:[0-9a-f]{{64}}", name)
+
+    def test_no_address_of_an_index_is_written_down(self):
+        for path in setup.PACKAGES.iterdir():
+            self.assertNotIn("://", path.read_text(encoding="utf-8"), path.name)
+
+
+class Cached(unittest.TestCase):
+    """A file in the cache counts only when it is the pinned one."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.cache = setup.Cache(Path(folder.name))
+        self.path = self.cache.root / "tool"
+        self.path.write_bytes(b"right")
+        self.digest = hashlib.sha256(b"right").hexdigest()
+
+    def test_a_damaged_file_is_noticed_although_it_was_verified_before(self):
+        self.cache.remember({"tool": [self.digest, *setup.fingerprint(self.path)]})
+        self.assertTrue(self.cache.holds("tool", self.digest, self.cache.load()))
+        self.path.write_bytes(b"wrong")
+        self.assertFalse(self.cache.holds("tool", self.digest, self.cache.load()))
+
+    def test_an_unchanged_file_is_not_read_again(self):
+        self.cache.remember({"tool": [self.digest, *setup.fingerprint(self.path)]})
+        with mock.patch.object(setup, "sha256_of", side_effect=AssertionError("read again")):
+            self.assertTrue(self.cache.holds("tool", self.digest, self.cache.load()))
+
+    def test_a_new_pin_makes_the_old_file_wrong(self):
+        self.cache.remember({"tool": [self.digest, *setup.fingerprint(self.path)]})
+        self.assertFalse(self.cache.holds("tool", "0" * 64, self.cache.load()))
+
+    def test_an_absent_file_and_an_unreadable_memory_are_not_errors(self):
+        self.cache.stamp.write_text("{ half", encoding="utf-8")
+        self.assertFalse(self.cache.holds("nothing", self.digest, self.cache.load()))
+
+    def test_the_cache_moves_with_its_variable(self):
+        with mock.patch.dict(os.environ, {"TAW_CACHE": str(self.cache.root)}):
+            self.assertEqual(setup.cache_root(), self.cache.root)
+
+
+class Prerequisites(unittest.TestCase):
+    """A bare machine is told everything at once."""
+
+    def test_an_empty_path_reports_every_missing_program_with_a_remedy(self):
+        with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"PATH": empty, "CC": "cc"}):
+            found = "\n".join(prerequisites.problems(group_test=True))
+        for word in ("Rust 1.", "C compiler", "make", "cargo-nextest"):
+            self.assertIn(word, found)
+
+
+class Counting(unittest.TestCase):
+    """The closing line counts what nextest said."""
+
+    def test_failures_of_every_kind_count_and_filtered_tests_do_not(self):
+        said = ["     Summary [   9.1s] 7 tests run: 4 passed (1 flaky), 1 failed, 2 timed out, 30 skipped\n"]
+        result = driver.read_nextest(said)
+        self.assertEqual((result.passed, result.failed, result.skipped), (4, 3, 0))
+        self.assertIn("1 passed only when run again", result.remark)
+
+    def test_a_run_that_was_cut_short_is_read_too(self):
+        result = driver.read_nextest(["     Summary [   0.1s] 3/5 tests run: 2 passed, 1 failed, 0 skipped\n"])
+        self.assertEqual((result.passed, result.failed), (2, 1))
+
+    def test_a_class_in_which_no_test_ran_has_failed(self):
+        said = ["     Summary [   0.0s] 0 tests run: 0 passed, 4 skipped\n"]
+        with mock.patch.object(driver, "stream", return_value=(0, said)):
+            self.assertEqual(driver.nextest("binary(none)").failed, 1)
+
+    def test_a_test_class_waits_for_a_build_that_works(self):
+        with mock.patch("builtins.print"):
+            result = driver.take(driver.system, {"build": driver.Result(failed=1)})
+        self.assertEqual((result.passed, result.skipped), (0, 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
