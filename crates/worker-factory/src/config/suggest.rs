@@ -1,0 +1,67 @@
+//! Turns serde's "unknown field" into the key that was probably meant.
+//!
+//! The list of valid keys is in the error's text and nowhere else at run time, so it is read from there;
+//! a text of another shape is passed on unchanged.
+
+/// Rewrites an unknown-field message, or returns `None` for any other message.
+pub(super) fn unknown_key(text: &str, also_known: &[&str]) -> Option<String> {
+    let rest = text.strip_prefix("unknown field `")?;
+    let (given, expected) = rest.split_once('`')?;
+    let mut known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    known.extend(also_known);
+    let nearest = known.iter().map(|name| (distance(given, name), *name)).min();
+    Some(match nearest {
+        Some((edits, name)) if edits <= given.len().div_ceil(3) => {
+            format!("unknown key; did you mean `{name}`?")
+        }
+        Some(_) => format!("unknown key; known here: {}", known.join(", ")),
+        None => "unknown key; nothing can be set here".to_owned(),
+    })
+}
+
+/// The Levenshtein distance in bytes, over one row.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.bytes().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, unknown_key};
+
+    #[test]
+    fn the_distance_counts_edits() {
+        for (left, right, edits) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("abc", "axc", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(left, right), edits, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_named_and_a_far_one_lists_what_is_known() {
+        let text = "unknown field `task_queu`, expected one of `task_queue`, `pollers`";
+        assert_eq!(
+            unknown_key(text, &[]).unwrap(),
+            "unknown key; did you mean `task_queue`?"
+        );
+        let text = "unknown field `zzz`, expected `pollers`";
+        assert_eq!(
+            unknown_key(text, &["health"]).unwrap(),
+            "unknown key; known here: pollers, health"
+        );
+        assert_eq!(unknown_key("invalid type", &[]), None);
+    }
+}

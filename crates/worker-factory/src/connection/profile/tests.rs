@@ -1,0 +1,155 @@
+//! What the variables mean, and which mistakes stop a worker.
+
+use std::{collections::HashMap, io::Write as _};
+
+use temporalio_client::GrpcCompression;
+
+use super::{Deployment, Options, Profile};
+
+fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    // Without a named file the user's own profile would be read.
+    let mut env = HashMap::from([("TEMPORAL_CONFIG_FILE".to_owned(), "/dev/null".to_owned())]);
+    env.extend(
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
+    env
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn problems(options: &Options, pairs: &[(&str, &str)]) -> Vec<String> {
+    let found = Profile::resolve(options, &env(pairs)).unwrap_err();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_address_and_namespace_come_from_the_variables() {
+    let pairs = [
+        ("TEMPORAL_ADDRESS", "temporal.internal:7233"),
+        ("TEMPORAL_NAMESPACE", "ai"),
+    ];
+    let profile = Profile::resolve(&Options::default(), &env(&pairs)).unwrap();
+    assert_eq!(profile.address(), "temporal.internal:7233");
+    assert_eq!(profile.namespace, "ai");
+    assert_eq!(profile.connection.target.scheme(), "http");
+    assert_eq!(profile.connection.grpc_compression, GrpcCompression::None);
+    assert_eq!(profile.deployment, None);
+}
+
+#[test]
+fn an_api_key_turns_tls_on_unless_it_is_switched_off() {
+    let key = ("TEMPORAL_API_KEY", "k");
+    let address = ("TEMPORAL_ADDRESS", "h:1");
+    let with = Profile::resolve(&Options::default(), &env(&[key, address])).unwrap();
+    assert!(with.connection.tls_options.is_some());
+    let without = Profile::resolve(
+        &Options::default(),
+        &env(&[key, address, ("TEMPORAL_TLS", "false")]),
+    )
+    .unwrap();
+    assert!(without.connection.tls_options.is_none());
+}
+
+#[test]
+fn the_variables_of_the_worker_controller_are_understood() {
+    let (cert, key) = (file("CERT"), file("KEY"));
+    let pairs = [
+        ("TEMPORAL_ADDRESS", "h:7233"),
+        ("TEMPORAL_TLS", "true"),
+        ("TEMPORAL_TLS_SERVER_NAME", "temporal.example"),
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", cert.path().to_str().unwrap()),
+        ("TEMPORAL_TLS_CLIENT_KEY_PATH", key.path().to_str().unwrap()),
+        ("TEMPORAL_DEPLOYMENT_NAME", "ai"),
+        ("TEMPORAL_WORKER_BUILD_ID", "v1"),
+    ];
+    let profile = Profile::resolve(&Options::default(), &env(&pairs)).unwrap();
+    let tls = profile.connection.tls_options.unwrap();
+    assert_eq!(tls.domain.as_deref(), Some("temporal.example"));
+    let client = tls.client_tls_options.unwrap();
+    assert_eq!(
+        (client.client_cert, client.client_private_key),
+        (b"CERT".to_vec(), b"KEY".to_vec())
+    );
+    assert_eq!(
+        profile.deployment,
+        Some(Deployment {
+            name: Some("ai".to_owned()),
+            build_id: "v1".to_owned()
+        })
+    );
+}
+
+#[test]
+fn a_profile_file_is_read_and_a_variable_overrides_it() {
+    let toml = file("[profile.prod]\naddress = \"p:1\"\nnamespace = \"prod\"\n");
+    let options = Options {
+        profile_file: Some(toml.path().to_owned()),
+        profile: Some("prod".to_owned()),
+        ..Options::default()
+    };
+    let profile = Profile::resolve(&options, &env(&[("TEMPORAL_NAMESPACE", "other")])).unwrap();
+    assert_eq!(
+        (profile.address().as_str(), profile.namespace.as_str()),
+        ("p:1", "other")
+    );
+}
+
+#[test]
+fn an_api_key_file_is_read_without_its_newline_and_excludes_the_variable() {
+    let key = file("secret-key\n");
+    let options = Options {
+        api_key_file: Some(key.path().to_owned()),
+        ..Options::default()
+    };
+    let profile = Profile::resolve(&options, &env(&[])).unwrap();
+    assert_eq!(profile.connection.api_key.as_deref(), Some("secret-key"));
+    assert!(!format!("{profile:?}").contains("secret-key"));
+    let found = problems(&options, &[("TEMPORAL_API_KEY", "other")]);
+    assert!(
+        found.len() == 1 && found[0].contains("leave one of them out"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_the_sdk_would_drop_silently_is_refused_all_at_once() {
+    let long = "x".repeat(64);
+    let options = Options {
+        api_key_file: Some("/nonexistent/key".into()),
+        ..Options::default()
+    };
+    let pairs = [
+        ("TEMPORAL_CONFIG_FILE", "/nonexistent/temporal.toml"),
+        ("TEMPORAL_TLS", "yes"),
+        ("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true"),
+        ("TEMPORAL_DEPLOYMENT_NAME", long.as_str()),
+    ];
+    let found = problems(&options, &pairs);
+    for part in [
+        "temporal.toml does not exist",
+        "`yes` is neither",
+        "is not supported by this SDK",
+        "longer than 63",
+        "needs TEMPORAL_WORKER_BUILD_ID",
+        "/nonexistent/key",
+    ] {
+        assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn half_of_a_client_certificate_is_refused() {
+    let cert = file("CERT");
+    let found = problems(
+        &Options::default(),
+        &[("TEMPORAL_TLS_CLIENT_CERT_PATH", cert.path().to_str().unwrap())],
+    );
+    assert!(found[0].contains("must be provided together"), "{found:?}");
+}

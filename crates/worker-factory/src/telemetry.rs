@@ -1,0 +1,234 @@
+//! Logs and metrics of a worker process.
+//!
+//! Logs go to standard error, pretty for a person and JSON for a collector. The SDK's core opens a span
+//! around every activity and workflow with their ids, and [`crate::worker`] opens one with the type and
+//! the attempt in our vocabulary; JSON lines carry all spans, so a line written deep inside an activity
+//! names the workflow it belongs to.
+//!
+//! Metrics have two sources, the SDK's exporter and our own registry, and one page: see [`metrics`].
+
+pub mod metrics;
+pub mod polls;
+
+use std::io::IsTerminal as _;
+
+use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    fmt::MakeWriter,
+    layer::SubscriberExt as _,
+    util::{SubscriberInitExt as _, TryInitError},
+};
+
+use crate::{
+    config::{Problem, Validate},
+    fields,
+};
+
+/// What is logged and how; section `telemetry`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// The form of a log line.
+    pub log_format: LogFormat,
+    /// What is logged, as a `tracing` filter such as `info,temporalio_sdk_core=debug`.
+    pub log_filter: String,
+    /// Whether a panic's message is logged. Off, because a panic over the boundaries of a text quotes the
+    /// text; its place in the code is always logged.
+    pub panic_messages: bool,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One line for a person.
+    Pretty,
+    /// One JSON object a line, with all spans and their fields.
+    Json,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            log_format: LogFormat::Auto,
+            log_filter: "info".to_owned(),
+            panic_messages: false,
+        }
+    }
+}
+
+impl Validate for Options {
+    fn validate(&self) -> Vec<Problem> {
+        EnvFilter::try_new(&self.log_filter)
+            .err()
+            .map(|error| {
+                Problem::new(
+                    "log_filter",
+                    format!("not a filter ({error}); for example `info,worker_factory=debug`"),
+                )
+            })
+            .into_iter()
+            .collect()
+    }
+}
+
+/// Installs the process's log subscriber on standard error.
+///
+/// # Errors
+///
+/// Returns an error when another subscriber was installed before.
+pub fn init(options: &Options) -> Result<(), TryInitError> {
+    let json = match options.log_format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Pretty => false,
+        LogFormat::Json => true,
+    };
+    subscriber(options, json, std::io::stderr).try_init()
+}
+
+/// Makes panics log lines like any other, without the text that they might quote.
+pub fn log_panics(options: &Options) {
+    let messages = options.panic_messages;
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = if messages {
+            info.payload_as_str().unwrap_or("no text")
+        } else {
+            "withheld"
+        };
+        tracing::error!(
+            { fields::PANIC_PLACE } = place,
+            { fields::ERROR } = message,
+            "a panic"
+        );
+    }));
+}
+
+/// Builds the subscriber over any writer.
+fn subscriber<W>(options: &Options, json: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer = if json {
+        layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .boxed()
+    } else {
+        layer.with_ansi(false).boxed()
+    };
+    Box::new(
+        tracing_subscriber::registry()
+            .with(EnvFilter::new(&options.log_filter))
+            .with(layer),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::{Options, subscriber};
+    use crate::{config::Validate as _, fields};
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(options: &Options, json: bool) -> String {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        tracing::subscriber::with_default(subscriber(options, json, move || writer.clone()), || {
+            let span = tracing::info_span!(
+                "activity",
+                { fields::WORKFLOW_ID } = "wf-1",
+                { fields::ACTIVITY_ID } = "7"
+            );
+            span.in_scope(|| tracing::info!({ fields::ATTEMPT } = 2, "called"));
+            tracing::debug!("hidden");
+        });
+        let bytes = captured.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_carries_the_ids_of_the_spans_around_it() {
+        let text = logged(&Options::default(), true);
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(line["message"], "called");
+        assert_eq!(line["temporal.activity.attempt"], 2);
+        assert_eq!(line["spans"][0]["temporal.workflow.id"], "wf-1");
+        assert_eq!(line["spans"][0]["temporal.activity.id"], "7");
+    }
+
+    #[test]
+    fn a_pretty_line_carries_them_too_and_the_filter_holds() {
+        let text = logged(&Options::default(), false);
+        assert!(
+            text.contains("wf-1") && text.contains("called") && !text.contains("hidden"),
+            "{text}"
+        );
+        let options = Options {
+            log_filter: "debug".to_owned(),
+            ..Options::default()
+        };
+        assert!(logged(&options, false).contains("hidden"));
+    }
+
+    #[test]
+    fn a_panic_is_a_log_line_that_quotes_nothing_unless_asked_to() {
+        let panicked = |options: &Options| {
+            let captured = Captured::default();
+            let writer = captured.clone();
+            let before = std::panic::take_hook();
+            super::log_panics(options);
+            tracing::subscriber::with_default(subscriber(options, true, move || writer.clone()), || {
+                assert!(std::panic::catch_unwind(|| panic!("the prompt says hello")).is_err());
+            });
+            std::panic::set_hook(before);
+            let bytes = captured.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        let text = panicked(&Options::default());
+        assert!(
+            text.contains("telemetry.rs:") && !text.contains("hello"),
+            "{text}"
+        );
+        let options = Options {
+            panic_messages: true,
+            ..Options::default()
+        };
+        assert!(panicked(&options).contains("hello"));
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_a_mistake() {
+        let options = Options {
+            log_filter: "worker=loud=2".to_owned(),
+            ..Options::default()
+        };
+        assert_eq!(options.validate().len(), 1);
+        assert!(Options::default().validate().is_empty());
+    }
+}
