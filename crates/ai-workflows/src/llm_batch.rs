@@ -4,6 +4,7 @@
 //! over continue-as-new is a position and sums, so a run's history is bounded whatever the size of the file.
 #![expect(
     missing_docs,
+    clippy::missing_errors_doc,
     reason = "the SDK's macros generate items without documentation"
 )]
 

@@ -4,6 +4,7 @@
 //! what it answers and how it ends. What it does is in [`flow`].
 #![expect(
     missing_docs,
+    clippy::missing_errors_doc,
     reason = "the SDK's macros generate items without documentation"
 )]
 

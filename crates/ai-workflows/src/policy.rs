@@ -84,10 +84,6 @@ impl Policy {
     }
 
     fn retries(&self) -> RetryPolicy {
-        let fatal = FailureCode::ALL
-            .into_iter()
-            .filter(|code| !code.row().retryable)
-            .map(FailureCode::as_str);
         RetryPolicy::builder()
             .initial_interval(self.first_retry)
             .backoff_coefficient(2.0)

@@ -25,10 +25,8 @@ impl RunScope {
 
     /// Gives the effect key of a logical step such as `chunk/3/call/0`.
     pub fn effect_key(&self, step: &str) -> String {
-        format!(
-            "{}/{}/{}/{step}",
-            self.namespace, self.workflow_id, self.first_run_id
-        )
+        let parts = [&self.namespace, &self.workflow_id, &self.first_run_id].map(|part| key_part(part));
+        format!("{}/{step}", parts.join("/"))
     }
 
     /// Gives the prefix under which the run stages data: `runs/<workflow id>/<first run id>/`.
