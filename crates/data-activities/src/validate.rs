@@ -1,0 +1,200 @@
+//! `validateData`: whether data can be read, and what it is.
+//!
+//! A text is either usable or not. A JSONL file is usable when there is a line in it that is: its bad lines are items
+//! that fail by themselves later, each with its number, because one of them among thousands must not cost the others.
+//! What makes a whole file useless (no line, a binary file, UTF-16) is found here, before anything is paid for.
+
+use std::time::Instant;
+
+use documents::{
+    jsonl::{Line, Splitter},
+    text,
+};
+use workflow_types::{
+    problem::Problems,
+    proto::{BlobRef, Content, DataKind, ValidateDataInput, ValidateDataOutput},
+    request::{ContentSource, parse_content},
+    wire::Wire,
+};
+
+use crate::{
+    Error, load,
+    manifest::MAX_LINE_BYTES,
+    services::{Scope, Services, proceed},
+    steps::Steps,
+};
+
+/// Checks that data can be read and gives its reference with size and hash.
+pub(crate) async fn run(
+    services: &Services,
+    input: Wire<ValidateDataInput>,
+    scope: &Scope,
+) -> Result<ValidateDataOutput, Error> {
+    let input = input.into_message()?;
+    let began = Instant::now();
+    let kind = DataKind::try_from(input.kind).unwrap_or_default();
+    let (content, lines) = match kind {
+        DataKind::Text => (
+            usable_text(services, content(input.content, "content")?, scope).await?,
+            0,
+        ),
+        DataKind::Jsonl => usable_lines(services, content(input.content, "items")?, scope).await?,
+        DataKind::Unspecified => {
+            let message = "must be DATA_KIND_TEXT or DATA_KIND_JSONL";
+            return Err(Problems::one("kind", message).into());
+        }
+    };
+    services
+        .metrics
+        .validated(if kind == DataKind::Jsonl { "jsonl" } else { "text" });
+    let mut steps = Steps::default();
+    steps.since("validate", began);
+    Ok(ValidateDataOutput {
+        content: Some(content.into()),
+        lines,
+        steps: steps.into_vec(),
+    })
+}
+
+fn content(content: Option<Content>, path: &str) -> Result<ContentSource, Error> {
+    parse_content(content).map_err(|found| {
+        let mut problems = Problems::new();
+        problems.extend_below(path, found);
+        problems.into()
+    })
+}
+
+async fn usable_text(
+    services: &Services,
+    content: ContentSource,
+    scope: &Scope,
+) -> Result<ContentSource, Error> {
+    match content {
+        ContentSource::Inline(inline) => {
+            let checked = text::check(inline.as_bytes()).map(|_| ());
+            checked.map_err(|source| Error::Text {
+                path: "content.text",
+                source,
+            })?;
+            Ok(ContentSource::Inline(inline))
+        }
+        ContentSource::Blob(blob) => {
+            let path = "content.blob";
+            let loaded = load::text(services, path, blob, scope).await?;
+            let bytes = loaded.bytes;
+            let checked = services
+                .pool
+                .run(&scope.cancellation(), move |_| text::check(&bytes).map(|_| ()))
+                .await?;
+            checked.value.map_err(|source| Error::Text { path, source })?;
+            Ok(ContentSource::Blob(loaded.blob))
+        }
+    }
+}
+
+async fn usable_lines(
+    services: &Services,
+    content: ContentSource,
+    scope: &Scope,
+) -> Result<(ContentSource, i32), Error> {
+    let mut count = Count::default();
+    match content {
+        ContentSource::Inline(inline) => {
+            count.take(inline.as_bytes())?;
+            Ok((ContentSource::Inline(inline), count.finish()?))
+        }
+        ContentSource::Blob(blob) => {
+            let blob = count_lines(services, blob, &mut count, scope).await?;
+            Ok((ContentSource::Blob(blob), count.finish()?))
+        }
+    }
+}
+
+/// Reads a file to its end, so that its hash is checked, holding no more than a line of it.
+async fn count_lines(
+    services: &Services,
+    blob: BlobRef,
+    count: &mut Count,
+    scope: &Scope,
+) -> Result<BlobRef, Error> {
+    let failed = |source| Error::Reference {
+        path: "items",
+        source,
+    };
+    let mut reader = services.store.read(&blob).await.map_err(failed)?;
+    while let Some(piece) = reader.next().await.map_err(failed)? {
+        services.metrics.read(piece.len());
+        count.take(&piece)?;
+        proceed(scope, "lines", count.lines)?;
+    }
+    Ok(load::described(blob, reader.size_bytes(), reader.sha256()))
+}
+
+/// The lines of a file that are not blank.
+struct Count {
+    splitter: Splitter,
+    lines: u64,
+    usable: u64,
+    bytes: u64,
+    first_problem: Option<(u64, documents::jsonl::Problem)>,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self {
+            splitter: Splitter::new(MAX_LINE_BYTES),
+            lines: 0,
+            usable: 0,
+            bytes: 0,
+            first_problem: None,
+        }
+    }
+}
+
+impl Count {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Error> {
+        if let Some(at) = piece.iter().position(|byte| *byte == 0) {
+            let offset = self.bytes + at as u64;
+            let message =
+                format!("is binary or UTF-16: NUL byte at offset {offset}; give a JSONL file in UTF-8");
+            return Err(Problems::one("items", message).into());
+        }
+        self.bytes += piece.len() as u64;
+        self.splitter.push(piece);
+        self.drain();
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        while let Some(Line { number, text, .. }) = self.splitter.next_line() {
+            self.lines += 1;
+            match text {
+                Ok(_) => self.usable += 1,
+                Err(problem) => {
+                    self.first_problem.get_or_insert((number, problem));
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<i32, Error> {
+        self.splitter.finish();
+        self.drain();
+        let message = match (self.usable, self.first_problem) {
+            (0, Some((number, problem))) => format!("holds no usable line; line {number}: {problem}"),
+            (0, None) => "holds nothing but blank lines; give one JSON object a line".to_owned(),
+            (_, _) => match i32::try_from(self.lines) {
+                Ok(lines) => return Ok(lines),
+                Err(_) => format!(
+                    "has {} lines, above the limit of {}; split the file",
+                    self.lines,
+                    i32::MAX
+                ),
+            },
+        };
+        Err(Problems::one("items", message).into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Which exit code and which word each failure has.
+
+use temporal_client::outcome::Failed;
+use workflow_types::failure::FailureCode;
+
+use super::*;
+
+#[test]
+fn a_failed_run_keeps_its_code_and_its_problems() {
+    let problem = Problem {
+        path: "content".into(),
+        message: "is no UTF-8".into(),
+    };
+    let failure = Failure::from(outcome::Error::Failed(Failed {
+        code: Some(FailureCode::InvalidInput),
+        message: "the text cannot be read".into(),
+        problems: vec![problem.clone()],
+        step: None,
+    }));
+    assert_eq!(
+        (failure.exit, failure.code.as_str()),
+        (Exit::RunFailed, "InvalidInput")
+    );
+    assert_eq!(failure.problems, [problem]);
+}
+
+#[test]
+fn how_a_run_ended_is_in_the_exit_code() {
+    let cancelled = outcome::Error::Cancelled {
+        reason: Some("too slow".into()),
+        details: None,
+    };
+    assert_eq!(Failure::from(cancelled).exit, Exit::Cancelled);
+    assert_eq!(Failure::from(outcome::Error::TimedOut).exit, Exit::RunFailed);
+    assert_eq!(Failure::from(outcome::Error::Terminated).exit, Exit::RunFailed);
+}
+
+#[test]
+fn a_mistyped_id_says_where_to_look() {
+    let failure = Failure::from(run::Error::NotFound {
+        workflow_id: "x".into(),
+        namespace: "default".into(),
+    });
+    assert_eq!(failure.exit, Exit::BadInput);
+    assert_eq!(
+        failure.message,
+        "no workflow `x` in namespace default; `pipelinectl list` shows those that exist"
+    );
+}
+
+#[test]
+fn a_used_id_says_both_ways_on() {
+    let failure = Failure::from(start::Error::IdTaken {
+        workflow_id: "x".into(),
+        namespace: "default".into(),
+        run_id: None,
+    });
+    assert!(failure.message.contains("--use-existing"), "{}", failure.message);
+    assert!(
+        failure.message.contains("pipelinectl watch x"),
+        "{}",
+        failure.message
+    );
+}
+
+#[test]
+fn whatever_is_not_there_is_unavailable() {
+    let unreachable = connection::Error::Unreachable {
+        address: "a:1".into(),
+        reason: "refused".into(),
+    };
+    assert_eq!(Failure::from(unreachable).exit, Exit::Unavailable);
+    let silent = run::Error::NoAnswer {
+        workflow_id: "x".into(),
+        queue: "ai-processing",
+    };
+    assert_eq!(Failure::from(silent).code, "NoWorker");
+}
+
+#[test]
+fn json_has_code_message_and_problems() {
+    let json = serde_json::to_value(Failure::wait_over("x")).unwrap();
+    assert_eq!(json["code"], "WaitOver");
+    assert_eq!(json["problems"], serde_json::json!([]));
+    assert_eq!(json["workflowId"], "x");
+    assert!(json.get("exit").is_none());
+}

@@ -1,0 +1,175 @@
+//! From arguments to the message that is sent.
+
+use clap::Parser as _;
+use std::io::Write as _;
+
+use super::*;
+use crate::cli::{Cli, Command, LlmCommand};
+
+fn args(line: &[&str]) -> RunArgs {
+    let line = ["pipelinectl", "llm", "run"].iter().chain(line);
+    let Command::Llm {
+        command: LlmCommand::Run(args),
+    } = Cli::try_parse_from(line).unwrap().command
+    else {
+        panic!("no llm run")
+    };
+    *args
+}
+
+fn prepare(line: &[&str]) -> Result<Work, Failure> {
+    Work::prepare(&args(line))
+}
+
+fn input(line: &[&str]) -> LlmPipelineInput {
+    match prepare(line).unwrap() {
+        Work::Pipeline { input, .. } => *input,
+        Work::Batch { .. } => panic!("a batch"),
+    }
+}
+
+fn paths(line: &[&str]) -> Vec<String> {
+    let failure = prepare(line).err().unwrap();
+    assert_eq!(failure.exit, Exit::BadInput);
+    failure.problems.into_iter().map(|problem| problem.path).collect()
+}
+
+fn file(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
+#[test]
+fn a_text_alone_sends_nothing_else() {
+    let json = serde_json::to_value(input(&["Some words."])).unwrap();
+    assert_eq!(json, serde_json::json!({"content": {"text": "Some words."}}));
+}
+
+#[test]
+fn every_flag_has_its_field() {
+    let schema = file(r#"{"type": "object"}"#);
+    let flags = "--instruction i --system s --model local/m --max-output-tokens 5 --temperature 0.5 --top-p 0.9 \
+                 --seed 7 --stop END --max-repairs 0 --store --chunk-tokens 64 --chunk-overlap-tokens 8 \
+                 --max-concurrent-chunks 2 --reduce-instruction r --no-normalize --placement data-worker \
+                 --tenant acme --on-unknown fail --deadline 10m";
+    let mut line = vec!["words", "--schema", path(&schema)];
+    line.extend(flags.split_whitespace());
+    let json = serde_json::to_value(input(&line)).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "content": {"text": "words"},
+            "instruction": "i",
+            "system": "s",
+            "model": "local/m",
+            "parameters": {"maxOutputTokens": 5, "temperature": 0.5, "topP": 0.9, "seed": 7, "stop": ["END"]},
+            "output": {"json": {"schema": {"type": "object"}, "maxRepairs": 0}, "store": true},
+            "preprocessing": {
+                "normalize": false,
+                "chunkTokens": 64,
+                "chunkOverlapTokens": 8,
+                "maxConcurrentChunks": 2,
+                "reduceInstruction": "r"
+            },
+            "placement": "PLACEMENT_DATA_WORKER",
+            "tenant": "acme",
+            "onUnknown": "ON_UNKNOWN_FAIL",
+            "deadlineSeconds": 600
+        })
+    );
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let schema = file("[]");
+    assert_eq!(
+        paths(&[
+            "words",
+            "--schema",
+            path(&schema),
+            "--temperature",
+            "9",
+            "--model",
+            "gpt",
+            "--window",
+            "3"
+        ]),
+        ["--schema", "--window", "model", "parameters.temperature"]
+    );
+}
+
+#[test]
+fn a_whole_request_is_held_to_the_contract() {
+    let good = file(r#"{"content": {"text": "words"}, "tenant": "acme"}"#);
+    assert_eq!(
+        input(&["--input-json", path(&good)]).tenant.as_deref(),
+        Some("acme")
+    );
+    let misspelt = file(r#"{"content": {"text": "words"}, "tennant": "acme"}"#);
+    assert!(paths(&["--input-json", path(&misspelt)]).contains(&"tennant".to_owned()));
+    assert_eq!(
+        paths(&["--input-json", path(&good), "--tenant", "other"]),
+        ["--input-json"]
+    );
+}
+
+#[test]
+fn a_large_file_goes_by_reference_and_to_the_data_worker() {
+    let large = file(&"x".repeat(70_000));
+    let work = prepare(&["--file", path(&large)]).unwrap();
+    assert_eq!(work.queues(), ["ai-processing", "data-processing"]);
+    assert!(matches!(
+        work,
+        Work::Pipeline {
+            source: Source::Upload(_),
+            ..
+        }
+    ));
+    assert_eq!(
+        paths(&["--file", path(&large), "--placement", "ai-worker"]),
+        ["placement"]
+    );
+    assert_eq!(prepare(&["words"]).unwrap().queues(), ["ai-processing"]);
+}
+
+#[test]
+fn the_deadline_of_a_batch_is_that_of_the_file() {
+    let lines = file("{\"text\": \"words\"}\n");
+    let args = args(&[
+        "--jsonl",
+        path(&lines),
+        "--deadline",
+        "2d",
+        "--window",
+        "3",
+        "--tenant",
+        "acme",
+    ]);
+    let Ok(Work::Batch { defaults, .. }) = Work::prepare(&args) else {
+        panic!("no batch")
+    };
+    let json = serde_json::to_value(batch_input(stand_in(), *defaults, &args)).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "items": {"uri": "blob:to-be-uploaded"},
+            "defaults": {"tenant": "acme"},
+            "window": 3,
+            "deadlineSeconds": 172_800
+        })
+    );
+}
+
+#[test]
+fn problems_of_lines_and_of_flags_come_together() {
+    let lines = file("{\"txt\": \"words\"}\n");
+    assert_eq!(
+        paths(&["--jsonl", path(&lines), "--window", "0", "--tenant", "a b"]),
+        ["line 1.txt", "defaults.tenant", "window"]
+    );
+}

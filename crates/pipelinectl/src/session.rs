@@ -1,0 +1,69 @@
+//! What every command is handed: the global flags, the environment, the printer; and how it gets a connection.
+
+use std::{collections::HashMap, path::Path};
+
+use temporal_client::{Client, connection};
+
+use crate::{cli::GlobalArgs, dev::state::DevState, failure::Failure, output::Printer};
+
+/// What every command is handed.
+pub(crate) struct Session {
+    /// How to print.
+    pub(crate) printer: Printer,
+    /// The environment.
+    pub(crate) env: HashMap<String, String>,
+    options: connection::Options,
+}
+
+impl Session {
+    /// Takes over flags and environment.
+    pub(crate) fn new(global: GlobalArgs, env: HashMap<String, String>, printer: Printer) -> Self {
+        let options = connection::Options {
+            address: global.address,
+            namespace: global.namespace,
+            profile: global.profile,
+            profile_file: global.profile_file,
+            identity: format!("pipelinectl/{}", std::process::id()),
+            ..connection::Options::default()
+        };
+        Self {
+            printer,
+            env,
+            options,
+        }
+    }
+
+    /// Connects to the server that flags, environment and profile name.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.options, &self.env).await?)
+    }
+}
+
+/// Finds the state of a `pipelinectl dev` that runs from this folder and serves the client's very address.
+pub(crate) fn local_dev(client: &Client) -> Option<DevState> {
+    let state = DevState::read(Path::new(crate::dev::STATE_FOLDER))?;
+    let same = port_of(&state.address) == port_of(client.address()) && is_local(client.address());
+    same.then_some(state)
+}
+
+fn port_of(address: &str) -> Option<&str> {
+    address.rsplit_once(':').map(|(_, port)| port)
+}
+
+fn is_local(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_counts_as_local() {
+        assert!(is_local("localhost:7233"));
+        assert!(is_local("127.0.0.1:1"));
+        assert!(!is_local("temporal.example:7233"));
+        assert_eq!(port_of("127.0.0.1:17233"), Some("17233"));
+    }
+}
