@@ -29,8 +29,8 @@ build: ## Build the workers and pipelinectl.
 dev: setup-runtime build ## Run a Temporal server with its Web UI and both workers here; Ctrl-C stops all. ARGS= for options.
 	@$(WITH_TOOLS) exec $(TARGET_DIR)/debug/pipelinectl dev $(ARGS)
 
-demo: setup-runtime build ## Run the pipeline and a batch on the sample documents with the local model; prints the results.
-	@$(WITH_TOOLS) exec tools/demo.sh $(ARGS)
+demo: setup-runtime build ## Run the pipeline and a batch on the sample documents with the local model. KEEP=1 leaves it running.
+	@$(WITH_TOOLS) exec $(PYTHON) tools/demo.py --binaries $(TARGET_DIR)/debug $(if $(KEEP),--keep) $(ARGS)
 
 test: setup ## Run everything that must be green: lints, all tests, docs, wasm, dependencies. LONG=1 for longer fault tests.
 	@$(PYTHON) tools/test.py

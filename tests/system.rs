@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The whole of it, as a user has it: a real Temporal server, the real workers, and the real local model.
+//!
+//! Each test owns an installation of its own, started by `pipelinectl dev` as a person would, because a shared one would
+//! let a test see what another left. Where a test is about what a model does, the model is the local one; where it is
+//! about what happens around a model, a provider answers by script, so that nothing depends on what a model says.
+
+// Marked as tests, although the whole binary is: only so do the lints that spare tests know the functions that tests
+// share.
+#[cfg(test)]
+#[path = "system/bad_input.rs"]
+mod bad_input;
+#[cfg(test)]
+#[path = "system/batches.rs"]
+mod batches;
+#[cfg(test)]
+#[path = "system/cancelling.rs"]
+mod cancelling;
+#[cfg(test)]
+#[path = "system/chunks.rs"]
+mod chunks;
+#[cfg(test)]
+#[path = "system/command_line.rs"]
+mod command_line;
+#[cfg(test)]
+#[path = "system/local_model.rs"]
+mod local_model;
+#[cfg(test)]
+#[path = "system/other_clients.rs"]
+mod other_clients;
+#[cfg(test)]
+#[path = "system/repair.rs"]
+mod repair;
+#[cfg(test)]
+#[path = "system/stack.rs"]
+mod stack;

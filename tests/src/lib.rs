@@ -1,1 +1,29 @@
-//! What the tests that cross crates share.
+//! What the tests that cross crates share: a real server, real workers, a provider that misbehaves, and an audit.
+//!
+//! Nothing here stands in for a part of the product. The server is the dev server in a process of its own, the workers
+//! are the binaries as they are shipped, and the only thing that is scripted is the provider, which keeps its own account
+//! of every call on disk. So a test asks three witnesses that do not know each other: Temporal's history, the effect
+//! journal and the provider's account.
+//!
+//! - [`Rig`] is all of it in one temporary folder; a test starts one.
+//! - [`Process`] is a child that is stopped by its id when it is dropped, and whose log is shown when a test fails.
+//! - [`Server`] can be killed, and comes back on the same port and database.
+//! - [`Worker`] is an `ai-worker` or a `data-worker` with its probes.
+//! - [`Ledger`] reads the journal, and [`Ledger::audit`] holds it against the provider's account.
+
+mod history;
+mod ledger;
+mod patience;
+mod probe;
+mod process;
+mod rig;
+mod server;
+mod worker;
+
+pub use history::Attempts;
+pub use ledger::Ledger;
+pub use patience::{outage, within};
+pub use process::Process;
+pub use rig::{MODEL, Rig, prompt};
+pub use server::Server;
+pub use worker::{Settings, Worker};

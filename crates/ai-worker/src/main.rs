@@ -4,6 +4,7 @@
 //! contract lists, and leaves the rest to `worker-factory`.
 
 mod options;
+mod threads;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -34,6 +35,7 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let invocation = Invocation::new(std::env::args_os(), std::env::vars_os());
+    threads::limit(&invocation);
     let places = Places::resolve(&invocation.env);
     let environment = options::unicode(&invocation.env);
     worker_factory::main(

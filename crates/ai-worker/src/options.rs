@@ -82,7 +82,7 @@ impl AiWorkerOptions {
                 self.journal.url = format!("sqlite://{}", places.state().join("journal.db").display());
             }
             if self.blob_store.url.is_empty() {
-                self.blob_store.url = format!("file://{}", places.state().join("blobs").display());
+                self.blob_store.url = places.folder_url("blobs");
             }
             if self.models.local.models.is_empty() {
                 let model = local_models::ModelOptions::new(places.cache().join(LOCAL_MODEL_FILE));
@@ -144,7 +144,7 @@ mod tests {
         );
         assert_eq!(
             options.blob_store.url,
-            "file:///home/me/.local/state/temporal-ai-workers/blobs"
+            "file:///home/me/.local/state/temporal-ai-workers/blobs/"
         );
         assert!(options.models.local.models.contains_key(LOCAL_MODEL));
         assert!(options.validate().is_empty());

@@ -102,7 +102,12 @@ pub(crate) async fn ask<W>(steps: &Steps<W>, question: Question) -> Result<Reply
             )
             .await?;
         if let Some(too_long) = output.too_long {
-            return Ok(Reply::TooLong(Box::new(too_long)));
+            if answer.repairs == 0 {
+                return Ok(Reply::TooLong(Box::new(too_long)));
+            }
+            // The answer and its problems don't fit beside the prompt: the answer stands as it is.
+            answer.repairs -= 1;
+            return Ok(Reply::Answer(Box::new(answer)));
         }
         usage::add(&mut answer.usage, &output.usage.unwrap_or_default());
         answer.steps.extend(output.steps.iter().cloned());

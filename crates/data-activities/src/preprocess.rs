@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Instant};
 
 use activity_context::CancelFlag;
+use blob_store::StagePrefix;
 use bytes::Bytes;
 use documents::{chunk, language, text, tokens::TokenCounter};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -72,24 +73,7 @@ pub(crate) async fn run(
     steps.took("wait", cut.waited);
 
     let began = Instant::now();
-    let written = stream::iter(pieces.into_iter().enumerate()).map(|(index, piece)| {
-        let (text, prefix) = (&text, &request.prefix);
-        async move {
-            let path = stage::path(prefix, &stage::chunk(index))?;
-            let bytes = text.get(piece.range).unwrap_or_default().as_bytes();
-            let blob = services
-                .store
-                .put(&path, bytes, stage::TEXT)
-                .await
-                .map_err(Error::Staged)?;
-            proceed(scope, "chunks", index as u64 + 1)?;
-            Ok::<_, Error>(Chunk {
-                blob: Some(blob),
-                tokens: count(piece.tokens),
-            })
-        }
-    });
-    let chunks: Vec<_> = written.buffered(WRITES).try_collect().await?;
+    let chunks = write(services, &request.prefix, &text, pieces, scope).await?;
     steps.since("write", began);
     services.metrics.chunks(chunks.len());
     Ok(PreprocessDataOutput {
@@ -114,6 +98,31 @@ async fn read(
             Ok((load::text(services, path, blob, scope).await?.bytes, path))
         }
     }
+}
+
+/// Stages the chunks of a text, several at once, and lists them in order.
+async fn write(
+    services: &Services,
+    prefix: &StagePrefix,
+    text: &str,
+    pieces: Vec<chunk::Chunk>,
+    scope: &Scope,
+) -> Result<Vec<Chunk>, Error> {
+    let written = stream::iter(pieces.into_iter().enumerate()).map(|(index, piece)| async move {
+        let path = stage::path(prefix, &stage::chunk(index))?;
+        let bytes = text.get(piece.range).unwrap_or_default().as_bytes();
+        let blob = services
+            .store
+            .put(&path, bytes, stage::TEXT)
+            .await
+            .map_err(Error::Staged)?;
+        proceed(scope, "chunks", index as u64 + 1)?;
+        Ok(Chunk {
+            blob: Some(blob),
+            tokens: count(piece.tokens),
+        })
+    });
+    written.buffered(WRITES).try_collect().await
 }
 
 /// What it takes to cut a text; no I/O, so that it runs on the blocking pool and in tests.

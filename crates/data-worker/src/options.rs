@@ -34,7 +34,7 @@ impl DataWorkerOptions {
         if self.blob_store.url.is_empty() || self.documents.models.is_empty() {
             let places = places.ok_or("no home folder: set blob_store.url and documents.models")?;
             if self.blob_store.url.is_empty() {
-                self.blob_store.url = format!("file://{}", places.state().join("blobs").display());
+                self.blob_store.url = places.folder_url("blobs");
             }
             if self.documents.models.is_empty() {
                 let path = places.cache().join(LOCAL_MODEL_FILE);
@@ -86,7 +86,7 @@ mod tests {
         options.fill(Places::resolve(&env).as_ref(), Vec::new()).unwrap();
         assert_eq!(
             options.blob_store.url,
-            "file:///home/me/.local/state/temporal-ai-workers/blobs"
+            "file:///home/me/.local/state/temporal-ai-workers/blobs/"
         );
         assert!(options.documents.models.contains_key(DEFAULT_MODEL));
         assert!(options.validate().is_empty());

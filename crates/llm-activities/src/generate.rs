@@ -90,7 +90,7 @@ pub(crate) async fn run(
         let path = stage.path(&format!("{}.txt", input.store_name))?;
         return source::too_long(services, &path, &prepared.text, too_long).await;
     }
-    let request = prompt::compose(&ask, &prepared.text, &model, input.repair.as_ref());
+    let request = prompt::compose(&ask, &prepared.text, &model);
     let (progress, watched) = watch::channel(Progress::default());
     let call = Call {
         key,
@@ -304,3 +304,6 @@ impl Steps {
         self.1 = Clock(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: &DevArgs, session: &Session) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
     let plan = Plan::make(args, session)?;
+    forget(&plan, args);
     let mut fleet = Fleet::new(Guard::start()?, session.printer, !args.no_restart);
     let ended = tokio::select! {
         ended = serve(&plan, &mut fleet, args, session) => ended,
@@ -85,8 +86,17 @@ pub(crate) async fn run(args: &DevArgs, session: &Session) -> Result<Exit, Failu
         () = fleet.stop() => {}
         () = signals.next() => fleet.kill().await,
     }
-    DevState::remove(&plan.state_folder);
+    forget(&plan, args);
     ended.map(|()| Exit::Success)
+}
+
+/// Removes what says that everything is ready, also what a killed `dev` left.
+fn forget(plan: &Plan, args: &DevArgs) {
+    DevState::remove(&plan.state_folder);
+    if let Some(path) = &args.ready_file {
+        // It need not be there.
+        drop(std::fs::remove_file(path));
+    }
 }
 
 async fn serve(plan: &Plan, fleet: &mut Fleet, args: &DevArgs, session: &Session) -> Result<(), Failure> {

@@ -71,6 +71,13 @@ impl Failure {
         Self::new(Exit::WaitOver, "WaitOver", message).about(workflow_id)
     }
 
+    /// Says that a run has not ended, to somebody who did not want to wait.
+    pub(crate) fn not_ended(workflow_id: &str) -> Self {
+        let message =
+            format!("workflow `{workflow_id}` has not ended: `pipelinectl watch {workflow_id}` waits for it");
+        Self::new(Exit::WaitOver, "WaitOver", message).about(workflow_id)
+    }
+
     /// Says that waiting was interrupted.
     pub(crate) fn interrupted(workflow_id: &str) -> Self {
         let message = format!(

@@ -137,7 +137,7 @@ impl Work {
             } => {
                 match source {
                     Source::Upload(path) => {
-                        input.content = Some(by_reference(uploads()?.file(&path, TEXT).await?))
+                        input.content = Some(by_reference(uploads()?.file(&path, TEXT).await?));
                     }
                     Source::UploadText(text) => {
                         input.content = Some(by_reference(uploads()?.bytes(text.as_bytes(), TEXT).await?));

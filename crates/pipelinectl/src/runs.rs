@@ -59,7 +59,7 @@ pub(crate) async fn result(args: &ResultArgs, session: &Session) -> Result<Exit,
         let client = session.connect().await?;
         let description = client.describe(&args.follow.id, None).await?;
         if description.status == "running" {
-            return Err(Failure::wait_over(&args.follow.id));
+            return Err(Failure::not_ended(&args.follow.id));
         }
     }
     follow_by_id(&args.follow, session, false).await

@@ -95,7 +95,7 @@ impl Failed {
             match layer {
                 IncomingError::Activity(activity) => step = activity.activity_type().map(str::to_owned),
                 IncomingError::ChildWorkflowExecution(child) => {
-                    step = child.workflow_type().map(str::to_owned)
+                    step = child.workflow_type().map(str::to_owned);
                 }
                 IncomingError::Application(failure) => {
                     innermost = Some((failure, step.clone()));

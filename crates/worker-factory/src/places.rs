@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -48,6 +49,23 @@ impl Places {
         &self.cache
     }
 
+    /// Gives the URL of a folder below the state folder.
+    pub fn folder_url(&self, name: &str) -> String {
+        let mut url = String::from("file://");
+        for byte in self.state.join(name).as_os_str().as_encoded_bytes() {
+            match byte {
+                b'/' | b'.' | b'_' | b'-' => url.push(char::from(*byte)),
+                byte if byte.is_ascii_alphanumeric() => url.push(char::from(*byte)),
+                // Writing to a String can't fail.
+                byte => {
+                    let _written = write!(url, "%{byte:02X}");
+                }
+            }
+        }
+        url.push('/');
+        url
+    }
+
     /// Gives the folder of what workers write: the journal and blobs.
     pub fn state(&self) -> &Path {
         &self.state
@@ -80,6 +98,12 @@ mod tests {
         let places = resolve(&all[..1]).unwrap();
         assert_eq!(places.cache(), Path::new("/h/.cache/temporal-ai-workers"));
         assert_eq!(places.state(), Path::new("/h/.local/state/temporal-ai-workers"));
+    }
+
+    #[test]
+    fn a_folder_s_url_survives_any_name() {
+        let places = resolve(&[("TAW_CACHE", "/c"), ("TAW_STATE", "/a b/50%")]).unwrap();
+        assert_eq!(places.folder_url("blobs"), "file:///a%20b/50%25/blobs/");
     }
 
     #[test]

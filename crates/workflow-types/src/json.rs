@@ -4,6 +4,8 @@
 //! doubles, and a schema engine that is handed `80.0` for `maxLength` may refuse it; whole numbers are therefore given
 //! back as integers. Keys come out sorted, so that a request's digest is the same on every worker.
 
+use std::collections::BTreeMap;
+
 use pbjson_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::Number;
 
@@ -12,9 +14,11 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Gives a protobuf struct as a JSON object.
 pub fn from_struct(value: &Struct) -> serde_json::Value {
-    let fields = value
-        .fields
-        .iter()
+    // A struct keeps its fields in no order, and whether an object keeps the order it is given depends on a feature that
+    // any crate of the build may switch on.
+    let fields: BTreeMap<_, _> = value.fields.iter().collect();
+    let fields = fields
+        .into_iter()
         .map(|(name, field)| (name.clone(), from_value(field)));
     serde_json::Value::Object(fields.collect())
 }
@@ -77,6 +81,22 @@ mod tests {
     fn a_document_survives_the_way_there_and_back() {
         let document = json!({"b": [1, 2.5, -3], "a": {"x": null, "y": true, "z": "text"}});
         assert_eq!(from_value(&to_value(&document)), document);
+    }
+
+    #[test]
+    fn keys_come_out_sorted_every_time() {
+        let keys: serde_json::Map<_, _> = (0..20)
+            .map(|n| (format!("k{:02}", (n * 7) % 20), json!(n)))
+            .collect();
+        let shown = from_struct(&to_struct(&keys)).to_string();
+        for _ in 0..5 {
+            assert_eq!(from_struct(&to_struct(&keys)).to_string(), shown);
+        }
+        let order: Vec<_> = shown
+            .match_indices("\"k")
+            .map(|(at, _)| &shown[at + 2..at + 4])
+            .collect();
+        assert!(order.is_sorted(), "{shown}");
     }
 
     #[test]

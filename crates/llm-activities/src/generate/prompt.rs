@@ -2,27 +2,24 @@
 
 use documents::tokens::TokenCounter;
 use model_clients::provider::{GenerateRequest, Message, ModelInfo, ResponseFormat, Role};
-use workflow_types::{
-    proto::{Repair, content},
-    request::Format,
-};
+use workflow_types::request::Format;
 
-use super::source::Ask;
+use super::source::{Ask, Correction};
 
 /// Tokens that a chat template may add around a message, and in all.
 const TOKENS_PER_MESSAGE: usize = 8;
 const TOKENS_PER_PROMPT: usize = 24;
 
 /// Composes the request to the provider.
-pub(super) fn compose(ask: &Ask, text: &str, model: &ModelInfo, repair: Option<&Repair>) -> GenerateRequest {
+pub(super) fn compose(ask: &Ask, text: &str, model: &ModelInfo) -> GenerateRequest {
     let system = ask
         .system
         .iter()
         .map(|system| message(Role::System, system.clone()));
     let mut messages: Vec<Message> = system.collect();
     messages.push(message(Role::User, task(ask, text, model.constrained_json)));
-    if let Some(repair) = repair {
-        messages.push(message(Role::Assistant, earlier_answer(repair)));
+    if let Some(repair) = &ask.correction {
+        messages.push(message(Role::Assistant, repair.answer.clone()));
         messages.push(message(Role::User, correction(repair)));
     }
     GenerateRequest {
@@ -44,8 +41,12 @@ pub(super) fn compose(ask: &Ask, text: &str, model: &ModelInfo, repair: Option<&
 pub(super) fn tokens(ask: &Ask, content_tokens: usize, constrained: bool, counter: &TokenCounter) -> u32 {
     let system = ask.system.as_deref().map_or(0, |system| counter.count(system));
     let around = counter.count(&task(ask, "", constrained));
-    let messages = 1 + usize::from(ask.system.is_some());
-    let total = content_tokens + system + around + messages * TOKENS_PER_MESSAGE + TOKENS_PER_PROMPT;
+    let repair = ask.correction.as_ref();
+    let again = repair.map_or(0, |repair| {
+        counter.count(&repair.answer) + counter.count(&correction(repair))
+    });
+    let messages = 1 + usize::from(ask.system.is_some()) + 2 * usize::from(repair.is_some());
+    let total = content_tokens + system + around + again + messages * TOKENS_PER_MESSAGE + TOKENS_PER_PROMPT;
     u32::try_from(total).unwrap_or(u32::MAX)
 }
 
@@ -63,14 +64,7 @@ fn task(ask: &Ask, text: &str, constrained: bool) -> String {
     parts.join("\n\n")
 }
 
-fn earlier_answer(repair: &Repair) -> String {
-    match repair.answer.as_ref().and_then(|answer| answer.source.clone()) {
-        Some(content::Source::Text(text)) => text,
-        Some(content::Source::Blob(_)) | None => String::new(),
-    }
-}
-
-fn correction(repair: &Repair) -> String {
+fn correction(repair: &Correction) -> String {
     let problems: Vec<String> = repair
         .problems
         .iter()

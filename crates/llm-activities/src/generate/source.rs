@@ -6,7 +6,7 @@ use workflow_types::{
     problem::Problems,
     proto::{
         BatchLine, BlobRef, Content, GenerateTextInput, GenerateTextOutput, LlmBatchItem, LlmPipelineInput,
-        OutputSpec, Prompt, TooLong, content, generate_text_input::Request,
+        OutputSpec, Problem, Prompt, TooLong, content, generate_text_input::Request,
     },
     request::{ContentSource, ModelRef, Output, Parameters, PipelineRequest, parse_content},
     wire::{parse_json, parse_json_strictly},
@@ -31,15 +31,35 @@ pub(super) struct Ask {
     pub normalize: bool,
     /// The request this is, when it came from a file: ready to start a pipeline with.
     pub request: Option<LlmPipelineInput>,
+    /// The earlier answer that is to be corrected.
+    pub correction: Option<Correction>,
 }
 
-/// Reads what is asked.
+/// An answer that did not match its schema.
+pub(super) struct Correction {
+    pub answer: String,
+    pub problems: Vec<Problem>,
+}
+
+/// Reads what is asked, and the answer to be corrected when there is one.
 pub(super) async fn read(services: &Services, input: &GenerateTextInput) -> Result<Ask, Error> {
-    match &input.request {
-        Some(Request::Prompt(prompt)) => from_prompt(services, prompt).await,
-        Some(Request::Line(line)) => from_line(services, line).await,
-        None => Err(Problems::one("prompt", "is missing").into()),
-    }
+    let ask = match &input.request {
+        Some(Request::Prompt(prompt)) => from_prompt(services, prompt).await?,
+        Some(Request::Line(line)) => from_line(services, line).await?,
+        None => return Err(Problems::one("prompt", "is missing").into()),
+    };
+    let Some(repair) = &input.repair else {
+        return Ok(ask);
+    };
+    let answer = text(services, parse_content(repair.answer.clone())?).await?;
+    let correction = Correction {
+        answer,
+        problems: repair.problems.clone(),
+    };
+    Ok(Ask {
+        correction: Some(correction),
+        ..ask
+    })
 }
 
 async fn from_prompt(services: &Services, prompt: &Prompt) -> Result<Ask, Error> {
@@ -56,6 +76,7 @@ async fn from_prompt(services: &Services, prompt: &Prompt) -> Result<Ask, Error>
         output: Output::parse(prompt.output.clone().unwrap_or_default())?,
         normalize: prompt.normalize,
         request: None,
+        correction: None,
     })
 }
 
@@ -77,6 +98,7 @@ async fn from_line(services: &Services, line: &BatchLine) -> Result<Ask, Error> 
         output: parsed.output,
         normalize: parsed.preprocessing.normalize,
         request: Some(resolved),
+        correction: None,
     })
 }
 

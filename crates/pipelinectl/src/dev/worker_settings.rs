@@ -50,7 +50,10 @@ pub(super) fn variables(shared: &Shared<'_>) -> Vec<(String, String)> {
     vec![
         ("TEMPORAL_ADDRESS".into(), shared.address.to_owned()),
         ("TEMPORAL_NAMESPACE".into(), super::start::NAMESPACE.to_owned()),
-        ("TEMPORAL_CONFIG_FILE".into(), shared.profile_file.display().to_string()),
+        (
+            "TEMPORAL_CONFIG_FILE".into(),
+            shared.profile_file.display().to_string(),
+        ),
         ("TAW_CACHE".into(), shared.cache.display().to_string()),
         ("TAW_STATE".into(), shared.state_folder.display().to_string()),
     ]
@@ -75,6 +78,8 @@ fn common(shared: &Shared<'_>, health: SocketAddr) -> Table {
             ("drain_hard_deadline_seconds", 20.into()),
         ]),
     );
+    // The end of a log is shown when a worker ends.
+    settings.insert("telemetry".into(), section([("log_format", "pretty".into())]));
     settings.insert(
         "blob_store".into(),
         section([
@@ -114,12 +119,18 @@ mod tests {
         };
         let text = ai_worker(&shared, SocketAddr::from(([127, 0, 0, 1], 9))).unwrap();
         let settings: Table = text.parse().unwrap();
-        assert_eq!(settings["journal"]["url"].as_str(), Some("sqlite:///x/a \"b\"/journal.db"));
+        assert_eq!(
+            settings["journal"]["url"].as_str(),
+            Some("sqlite:///x/a \"b\"/journal.db")
+        );
         assert_eq!(settings["blob_store"]["url"].as_str(), Some("file:///x/blobs/"));
         assert_eq!(settings["health"]["listen"].as_str(), Some("127.0.0.1:9"));
         let variables = variables(&shared);
         for (name, value) in [("TEMPORAL_ADDRESS", "127.0.0.1:1"), ("TAW_CACHE", "/cache")] {
-            assert!(variables.contains(&(name.to_owned(), value.to_owned())), "{variables:?}");
+            assert!(
+                variables.contains(&(name.to_owned(), value.to_owned())),
+                "{variables:?}"
+            );
         }
     }
 
