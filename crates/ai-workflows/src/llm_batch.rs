@@ -27,7 +27,7 @@ use workflow_types::{
 };
 
 use crate::{
-    failures::{Failure, StepError},
+    failures::{Failure, StepError, cancelled},
     signals::Signals,
     steps::Steps,
 };
@@ -93,12 +93,18 @@ impl LlmBatchWorkflow {
                 match ctx.continue_as_new(Wire::new(next), ContinueAsNewOptions::default())? {}
             }
             Ok(flow::End::Cancelled(output)) => {
+                steps.show_stage("cancelled");
                 Err(WorkflowTermination::cancelled_with_details(Wire::new(output)))
             }
-            Err(StepError::Failed(failure)) => Err(failure.terminate()),
-            Err(StepError::Cancelled) => Err(crate::failures::cancelled(
-                ctx.state(|s| s.signals.cancel_reason()),
-            )),
+            Err(StepError::Failed(failure)) => {
+                steps.show_stage("failed");
+                Err(failure.terminate())
+            }
+            Err(StepError::Cancelled) => {
+                steps.show_stage("cancelled");
+                let by_signal = ctx.state(|state| state.signals.cancel_reason());
+                Err(cancelled(by_signal.or_else(|| steps.stop.reason())))
+            }
         }
     }
 

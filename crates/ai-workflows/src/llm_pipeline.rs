@@ -65,8 +65,15 @@ impl LlmPipelineWorkflow {
         };
         flow::compensate(&steps, saga).await;
         match error {
-            StepError::Failed(failure) => Err(failure.terminate()),
-            StepError::Cancelled => Err(cancelled(ctx.state(|state| state.signals.cancel_reason()))),
+            StepError::Failed(failure) => {
+                steps.show_stage("failed");
+                Err(failure.terminate())
+            }
+            StepError::Cancelled => {
+                steps.show_stage("cancelled");
+                let by_signal = ctx.state(|state| state.signals.cancel_reason());
+                Err(cancelled(by_signal.or_else(|| steps.stop.reason())))
+            }
         }
     }
 

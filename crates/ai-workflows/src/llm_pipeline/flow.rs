@@ -97,6 +97,7 @@ async fn prepare(
         max_output_tokens: count(request.parameters.max_output_tokens),
         preprocessing: Some(preprocessing(request)),
         stage_prefix: run.scope.stage_prefix(),
+        output: Some(request.output.clone().into()),
     };
     let prepared: PreprocessDataOutput = run
         .call(

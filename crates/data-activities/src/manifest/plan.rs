@@ -68,7 +68,7 @@ impl Plan {
                     .filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES);
                 (id.unwrap_or(number), self.route(line, index, item)?)
             }
-            Err(problems) => (number, Err(problems)),
+            Err(problems) => (named(line).unwrap_or(number), Err(problems)),
         };
         let (route, text) = route.unwrap_or_else(|problems| (Route::Invalid(invalid(problems)), None));
         Ok(Planned {
@@ -130,6 +130,17 @@ fn parsed(line: &Line) -> Result<LlmBatchItem, Problems> {
         Ok(text) => parse_json_strictly(text.as_bytes()),
         Err(problem) => Err(Problems::one("$", problem.to_string())),
     }
+}
+
+/// Gives the name in a line that can't be used, because by it the caller finds what failed.
+fn named(line: &Line) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: String,
+    }
+
+    let named: Named = serde_json::from_str(line.text.as_ref().ok()?).ok()?;
+    Some(named.id).filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES)
 }
 
 type Routed = (Route, Option<(StagedPath, String)>);

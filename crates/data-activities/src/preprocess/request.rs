@@ -4,7 +4,7 @@ use blob_store::StagePrefix;
 use workflow_types::{
     problem::Problems,
     proto::PreprocessDataInput,
-    request::{ContentSource, ModelRef, Preparation, parse_content},
+    request::{ContentSource, Format, ModelRef, Output, Preparation, parse_content},
 };
 
 use crate::{Error, preprocess::window::Prompt, stage};
@@ -16,6 +16,7 @@ pub(crate) struct Request {
     pub(crate) prefix: StagePrefix,
     system: Option<String>,
     instruction: Option<String>,
+    schema: Option<String>,
     max_output_tokens: u32,
     preparation: Preparation,
 }
@@ -37,8 +38,15 @@ impl Request {
             problems.at("parameters.maxOutputTokens", "must not be negative");
             0
         });
+        let output = below(
+            "output",
+            Output::parse(input.output.unwrap_or_default()),
+            &mut problems,
+        );
         let prefix = stage::prefix(&input.stage_prefix);
-        let (Some(content), Some(model), Some(preparation)) = (content, model, preparation) else {
+        let (Some(content), Some(model), Some(preparation), Some(output)) =
+            (content, model, preparation, output)
+        else {
             return Err(problems.into());
         };
         let (system, instruction, prefix) = (input.system, input.instruction, prefix?);
@@ -48,6 +56,10 @@ impl Request {
             prefix,
             system,
             instruction,
+            schema: match output.format {
+                Format::Text => None,
+                Format::Json(form) => Some(form.schema.to_string()),
+            },
             max_output_tokens,
             preparation,
         };
@@ -61,6 +73,7 @@ impl Request {
             max_output_tokens: self.max_output_tokens,
             system: self.system.clone(),
             instruction: self.instruction.clone(),
+            schema: self.schema.clone(),
             preparation: self.preparation.clone(),
         }
     }

@@ -11,8 +11,9 @@ use documents::{
 };
 use workflow_types::{problem::Problems, request::Preparation};
 
-/// Tokens set aside for a chat template's beginning and the opening of the answer.
-pub(crate) const TEMPLATE_TOKENS: usize = 16;
+/// Tokens set aside for a chat template's beginning, which may be a system prompt of its own, the opening of the answer,
+/// and the words that ask for JSON. More than the model worker sets aside, so that what is cut here fits there.
+pub(crate) const TEMPLATE_TOKENS: usize = 96;
 /// Tokens set aside for a message's marks: role, separators, and the blank line between instruction and content.
 pub(crate) const MESSAGE_TOKENS: usize = 8;
 
@@ -23,6 +24,7 @@ pub(crate) struct Prompt {
     pub(crate) max_output_tokens: u32,
     pub(crate) system: Option<String>,
     pub(crate) instruction: Option<String>,
+    pub(crate) schema: Option<String>,
     pub(crate) preparation: Preparation,
 }
 
@@ -34,14 +36,15 @@ impl Prompt {
         let taken = [
             self.max_output_tokens as usize,
             tokens(&self.system),
-            tokens(&self.instruction),
+            tokens(&self.instruction).max(tokens(&self.preparation.reduce_instruction)),
+            tokens(&self.schema),
             TEMPLATE_TOKENS + messages * MESSAGE_TOKENS,
         ];
         let taken: usize = taken.iter().sum();
         let window = self.context_window as usize;
         window.checked_sub(taken).filter(|left| *left >= LEAST_MAX_TOKENS).ok_or_else(|| {
             let message = format!(
-                "leaves no room for content: the answer, the system prompt and the instruction take {taken} of the \
+                "leaves no room for content: the answer, the system prompt, the instruction and the schema take {taken} of the \
                  model's {window} tokens; lower it, shorten them or choose another model"
             );
             Problems::one("parameters.maxOutputTokens", message)
@@ -79,6 +82,7 @@ mod tests {
             max_output_tokens,
             system: Some("Be brief.".into()),
             instruction: Some("Summarize.".into()),
+            schema: None,
             preparation: Preparation::parse(preprocessing).unwrap(),
         }
     }
@@ -90,6 +94,19 @@ mod tests {
             counter.count("Be brief.") + counter.count("Summarize.") + TEMPLATE_TOKENS + 2 * MESSAGE_TOKENS;
         let with_system = prompt(1000, 100, Preprocessing::default());
         assert_eq!(with_system.window(&counter).unwrap(), 900 - fixed);
+        let longer = Prompt {
+            schema: Some("{}".into()),
+            preparation: Preparation {
+                reduce_instruction: Some("Join what follows into one summary.".into()),
+                ..with_system.preparation.clone()
+            },
+            ..with_system.clone()
+        };
+        let more = counter.count("Join what follows into one summary.") - counter.count("Summarize.");
+        assert_eq!(
+            longer.window(&counter).unwrap(),
+            900 - fixed - more - counter.count("{}")
+        );
         let alone = Prompt {
             system: None,
             instruction: None,
@@ -103,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_window_that_is_used_up_says_by_what() {
-        for max_output_tokens in [960, 1000, u32::MAX] {
+        for max_output_tokens in [880, 1000, u32::MAX] {
             let problems = prompt(1000, max_output_tokens, Preprocessing::default())
                 .window(&TokenCounter::estimate())
                 .unwrap_err()

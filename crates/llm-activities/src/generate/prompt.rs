@@ -6,9 +6,10 @@ use workflow_types::request::Format;
 
 use super::source::{Ask, Correction};
 
-/// Tokens that a chat template may add around a message, and in all.
+/// Tokens that a chat template may add around a message, and in all; the latter holds a template's own system prompt. What
+/// preprocessing sets aside is more, so that what it cut fits.
 const TOKENS_PER_MESSAGE: usize = 8;
-const TOKENS_PER_PROMPT: usize = 24;
+const TOKENS_PER_PROMPT: usize = 48;
 
 /// Composes the request to the provider.
 pub(super) fn compose(ask: &Ask, text: &str, model: &ModelInfo) -> GenerateRequest {

@@ -101,7 +101,11 @@ impl ModelProvider for Scripted {
     }
 
     async fn generate(&self, call: GenerateCall<'_>) -> Result<GenerateResponse, CallError> {
-        let messages = call.request.messages.iter().map(|message| message.content.clone());
+        let messages = call
+            .request
+            .messages
+            .iter()
+            .map(|message| message.content.clone());
         *self.messages.lock().unwrap() = messages.collect();
         self.calls.send_modify(|calls| *calls += 1);
         let script = self
@@ -236,7 +240,7 @@ impl Fixture {
         let holder = Holder::new(Arc::clone(&self.journal));
         let renew = || holder.renew();
         scope::run(&self.pulse, Settings::default(), renew, |scope| {
-            run(&self.services, &holder, Wire::new(input), scope)
+            Box::pin(run(&self.services, &holder, Wire::new(input), scope))
         })
         .await
     }
