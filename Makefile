@@ -56,8 +56,9 @@ docs: ## Build the API documentation, broken links denied, and run its examples.
 deny: setup ## Check licences, banned crates, sources and known vulnerabilities of all dependencies.
 	@$(PYTHON) tools/test.py deny audit
 
-bench: setup-runtime ## Measure what the README claims, in a release build. ARGS= picks a measurement.
-	@$(WITH_TOOLS) exec $(CARGO) run --release --locked -p benches -- $(ARGS)
+bench: setup-runtime ## Measure what docs/performance.md shows, in a release build. ARGS= picks measurements and options.
+	$(CARGO) build --release --locked -p ai-worker -p data-worker -p pipelinectl -p benches
+	@$(WITH_TOOLS) CANDLE_NUM_THREADS=1 exec $(TARGET_DIR)/release/benches --bins $(TARGET_DIR)/release $(ARGS)
 
 clean-dev: ## Delete the state of `make dev` and `make demo` in this clone (.dev): server database, journal, blobs.
 	rm -rf .dev

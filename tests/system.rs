@@ -22,6 +22,9 @@ mod chunks;
 #[path = "system/command_line.rs"]
 mod command_line;
 #[cfg(test)]
+#[path = "system/deadlines.rs"]
+mod deadlines;
+#[cfg(test)]
 #[path = "system/local_model.rs"]
 mod local_model;
 #[cfg(test)]

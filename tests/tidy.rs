@@ -6,6 +6,10 @@
 //! something is tried on a text that breaks it, because a rule that never fires looks exactly like a clean tree.
 //!
 //! Files are those that git tracks or would track, so a new file is checked before it is committed.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a rule is about a few of the many kinds of syntax"
+)]
 
 // Marked as tests, although the whole binary is: only so do the lints that spare tests know the functions that tests
 // share.

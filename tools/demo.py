@@ -33,7 +33,10 @@ WIDTH = 110
 
 SUMMARIZE = "Summarize the following text in one sentence."
 SUMMARIZE_AS_JSON = "Summarize the following text in one sentence and give it a title, as JSON."
-TEXT = ["--instruction", SUMMARIZE, "--max-output-tokens", "60"]
+# A small model goes on after its sentence; the end of the sentence ends the answer.
+TEXT = ["--instruction", SUMMARIZE, "--max-output-tokens", "60", "--stop", ". "]
+# A killed worker's call is not repeated before its lease has run out; 45 s would be long to watch.
+LEASE_SECONDS = "20"
 
 
 class Failure(Exception):
@@ -55,12 +58,14 @@ class Stack:
         ports = ["7233", "8233"] if free(7233) and free(8233) else ["0", "0"]
         command = [self.program, "dev", "--state-dir", STATE, "--ready-file", READY]
         command += ["--port", ports[0], "--ui-port", ports[1]]
+        variables = {"AI_WORKER__JOURNAL__LEASE_SECONDS": LEASE_SECONDS, **os.environ}
         with LOG.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=variables,
                 cwd=ROOT,
                 start_new_session=True,
                 preexec_fn=end_with_parent,
@@ -178,14 +183,14 @@ def show(stack):
 def one_sentence(stack):
     """A text in, a sentence out."""
     title("One text, one sentence")
-    report(stack, ["--file", "examples/documents/water-meters.txt", *TEXT])
+    report(stack, ["--file", "examples/documents/bridge-repair.txt", *TEXT])
 
 
 def structured(stack):
     """An answer that is held to a schema while the model writes it."""
     title("JSON that matches a schema")
     schema = ["--schema", "examples/summary-and-title.schema.json", "--max-output-tokens", "120"]
-    report(stack, ["--file", "examples/documents/river-ferry.txt", "--instruction", SUMMARIZE_AS_JSON, *schema])
+    report(stack, ["--file", "examples/documents/swimming-pool.txt", "--instruction", SUMMARIZE_AS_JSON, *schema])
 
 
 def long_text(stack):
@@ -197,17 +202,15 @@ def long_text(stack):
 def batch(stack):
     """Two batches: the files of a folder, and requests that differ, a line each."""
     title("A batch: every file of a folder")
-    results = STATE / "results.jsonl"
-    command = ["llm", "run", "--dir", "examples/documents", *TEXT, "--out", str(results)]
-    show_command(command)
-    began = time.monotonic()
-    stack.run(command, progress=True)
-    for line in results.read_text(encoding="utf-8").splitlines():
-        print_item(json.loads(line))
-    print(f"   = {time.monotonic() - began:.1f} s")
-
+    report_batch(stack, ["--dir", "examples/documents", *TEXT], "documents.jsonl")
     title("A batch: a request on every line")
-    command = ["llm", "run", "--jsonl", "examples/requests.jsonl", "--out", str(results)]
+    report_batch(stack, ["--jsonl", "examples/requests.jsonl"], "requests.jsonl")
+
+
+def report_batch(stack, request, results):
+    """Runs a batch under its progress bar and prints every answer."""
+    results = STATE / results
+    command = ["llm", "run", *request, "--out", str(results)]
     show_command(command)
     began = time.monotonic()
     stack.run(command, progress=True)
@@ -228,7 +231,8 @@ def killed(stack):
     done = wait_for_a_chunk(stack, run)
     pid = stack.worker_pid()
     os.kill(pid, signal.SIGKILL)
-    print(f"   killed ai-worker, pid {pid}, {time.monotonic() - began:.1f} s into the run, {done}", flush=True)
+    print(f"   killed ai-worker, pid {pid}, {time.monotonic() - began:.1f} s into the run, {done}")
+    print(f"   its unfinished calls are made again when their lease of {LEASE_SECONDS} s has run out", flush=True)
     output = json.loads(stack.run(["result", run, "--output", "json"]))
     print(f"   it was started again, pid {stack.worker_pid()}, and the run ended")
     print_answer(output)
@@ -268,10 +272,8 @@ def print_answer(output):
 
 def print_item(item):
     """Prints one item of a batch: its id and its answer, or why there is none."""
-    answer = item.get("result", item)
-    text = answer.get("text") or json.dumps(answer.get("json", answer), ensure_ascii=False)
-    print(f"   {item.get('id', item.get('index'))}")
-    print(wrapped(text, "   > "))
+    text = item.get("text") or json.dumps(item.get("json", item), ensure_ascii=False)
+    print(wrapped(f"{item['id']}: {text}", "   > "))
 
 
 def print_facts(output, seconds):
@@ -279,13 +281,14 @@ def print_facts(output, seconds):
     steps = collections.Counter()
     for step in output.get("steps", []):
         steps[step["step"]] += step["milliseconds"]
-    times = ", ".join(f"{name} {figure(ms)}" for name, ms in steps.items() if ms >= 0.05)
+    times = ", ".join(f"{name} {figure(ms)}" for name, ms in steps.items() if ms >= 1)
     usage = output["usage"]
+    calls = usage.get("calls", 0)
     cut = "" if output["outcome"] == "OUTCOME_COMPLETED" else f"; {output['outcome'].split('_', 1)[1].lower()}"
     parts = f", {output['chunks']} chunks" if output.get("chunks", 0) > 1 else ""
     tokens = f"{usage.get('inputTokens', 0)} tokens in, {usage.get('outputTokens', 0)} out"
-    print(f"   = {seconds:.1f} s; {usage.get('calls', 0)} model calls{parts}, {tokens}{cut}")
-    print(wrapped(f"step times summed: {times}", "     "), flush=True)
+    print(f"   = {seconds:.1f} s; {calls} model {'call' if calls == 1 else 'calls'}{parts}, {tokens}{cut}")
+    print(wrapped(f"time in steps, those at the same time added up: {times}", "     "), flush=True)
 
 
 def figure(milliseconds):
@@ -311,8 +314,8 @@ def shortened(command):
 def wrapped(text, indent):
     """Text in lines that fit a terminal."""
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
-    lines = [textwrap.fill(line, width, initial_indent=indent, subsequent_indent=indent) for line in text.splitlines()]
-    return "\n".join(lines)
+    form = {"initial_indent": indent, "subsequent_indent": indent, "break_on_hyphens": False, "break_long_words": False}
+    return "\n".join(textwrap.fill(line, width, **form) for line in text.splitlines())
 
 
 def wait_for_the_user(stack):
@@ -320,8 +323,12 @@ def wait_for_the_user(stack):
     print(f"\neverything is still running: look at {stack.web_ui}, or in another terminal:")
     print(f"   export TEMPORAL_ADDRESS={stack.address}\n   {stack.program.relative_to(ROOT)} list")
     print("Ctrl-C stops it all.", flush=True)
-    if stack.process.wait():
-        raise Failure(f"the server or a worker ended; the last lines of {LOG}:\n{tail(LOG)}")
+    try:
+        stack.process.wait()
+    except KeyboardInterrupt:
+        print()
+        return
+    raise Failure(f"the server and the workers ended; the last lines of {LOG}:\n{tail(LOG)}")
 
 
 def free(port):

@@ -5,7 +5,7 @@ use std::{env, error::Error, path::PathBuf};
 use prost::Message;
 
 const FILES: [&str; 4] = [
-    "aiworkers/v1/common.proto",
+    "aiworkers/v1/values.proto",
     "aiworkers/v1/llm_pipeline.proto",
     "aiworkers/v1/llm_batch.proto",
     "aiworkers/v1/activities.proto",

@@ -4,7 +4,7 @@
 //! the day it is added. No value is its type's zero, because proto3's JSON leaves zeros out and an example with a zero
 //! would show nothing.
 
-use protox::prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use protox::prost_reflect::{EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Number, Value, json};
 
 /// How an example is written. All forms mean the same message.
@@ -70,6 +70,10 @@ fn is_chosen(field: &FieldDescriptor, choice: usize) -> bool {
     oneof.fields().nth(chosen).is_some_and(|chosen| chosen == *field)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a kind that no field has yet ends the test"
+)]
 fn value(field: &FieldDescriptor, form: Form) -> Value {
     assert!(
         !field.is_map(),
@@ -79,7 +83,7 @@ fn value(field: &FieldDescriptor, form: Form) -> Value {
     let one = match field.kind() {
         Kind::Message(message) => example(&message, 0, form),
         Kind::Enum(kind) => {
-            let last = kind.values().max_by_key(|value| value.number()).unwrap();
+            let last = kind.values().max_by_key(EnumValueDescriptor::number).unwrap();
             if form.numbers {
                 Value::Number(last.number().into())
             } else {

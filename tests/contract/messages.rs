@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use protox::prost_reflect::MessageDescriptor;
 use temporalio_common::{
     data_converters::{
         GenericPayloadConverter as _, PayloadConverter, SerializationContext, SerializationContextData,
@@ -115,7 +116,7 @@ pub(crate) fn codec(name: &str) -> &'static Codec {
 fn every_message_is_listed() {
     let pool = schema::pool();
     let descriptors = schema::messages(&pool);
-    let described: BTreeSet<&str> = descriptors.iter().map(|message| message.name()).collect();
+    let described: BTreeSet<&str> = descriptors.iter().map(MessageDescriptor::name).collect();
     let listed: BTreeSet<&str> = MESSAGES.iter().map(|codec| codec.name).collect();
     assert_eq!(
         listed, described,

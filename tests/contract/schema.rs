@@ -48,6 +48,7 @@ fn enums(pool: &DescriptorPool) -> Vec<EnumDescriptor> {
     enums
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all scalars print alike")]
 fn type_of(field: &FieldDescriptor) -> String {
     let label = match field.cardinality() {
         Cardinality::Repeated => "repeated ",

@@ -16,7 +16,9 @@ const ITEMS: usize = 20;
 const SCHEDULES: [[usize; 3]; 4] = [[3, 8, 15], [1, 2, 14], [5, 6, 7], [2, 11, 15]];
 
 fn lines() -> String {
-    let line = |number| format!("{{\"id\": \"item-{number}\", \"text\": \"The text is called <item-{number}>.\"}}\n");
+    let line = |number| {
+        format!("{{\"id\": \"item-{number}\", \"text\": \"The text is called <item-{number}>.\"}}\n")
+    };
     (0..ITEMS).map(line).collect()
 }
 
@@ -70,12 +72,19 @@ async fn a_batch_with_kills(schedule: [usize; 3]) {
     let calls = rig.calls().unwrap();
     ledger.audit(&calls).unwrap();
     assert_eq!(ledger.results().len(), ITEMS);
-    assert!(ledger.count(State::Unknown) > 0, "no kill hit a call: {schedule:?}");
+    assert!(
+        ledger.count(State::Unknown) > 0,
+        "no kill hit a call: {schedule:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_batch_answers_every_item_once_whatever_is_killed() {
-    let schedules = if std::env::var_os("LONG").is_some() { &SCHEDULES[..] } else { &SCHEDULES[..1] };
+    let schedules = if std::env::var_os("LONG").is_some() {
+        &SCHEDULES[..]
+    } else {
+        &SCHEDULES[..1]
+    };
     for schedule in schedules {
         a_batch_with_kills(*schedule).await;
     }
@@ -86,7 +95,8 @@ async fn a_data_worker_killed_in_the_middle_of_preparing_loses_nothing() {
     let rig = Rig::start(Script::default()).await.unwrap();
     let (_ai, mut data) = tokio::try_join!(rig.ai_worker(), rig.data_worker()).unwrap();
     // No two chunks are alike, so that the audit can tell their calls apart.
-    let sentence = |number| format!("River {number} carries water to the sea, and the sea gives it back as rain. ");
+    let sentence =
+        |number| format!("River {number} carries water to the sea, and the sea gives it back as rain. ");
     let words: String = (0..40_000).map(sentence).collect();
     let file = rig.file("long.txt", &words).unwrap();
     let input = LlmPipelineInput {
@@ -97,13 +107,17 @@ async fn a_data_worker_killed_in_the_middle_of_preparing_loses_nothing() {
         ..prompt("")
     };
     let run = rig.run("prepared", input).await.unwrap();
-    testkit::within(Duration::from_secs(30), "the text is being prepared", async || {
-        let described = rig.client.describe("prepared", None).await?;
-        let at_work = |activity: &temporal_client::description::PendingActivity| {
-            activity.activity_type == "preprocessData" && activity.state == "started"
-        };
-        Ok(described.pending_activities.iter().any(at_work))
-    })
+    testkit::within(
+        Duration::from_secs(30),
+        "the text is being prepared",
+        async || {
+            let described = rig.client.describe("prepared", None).await?;
+            let at_work = |activity: &temporal_client::description::PendingActivity| {
+                activity.activity_type == "preprocessData" && activity.state == "started"
+            };
+            Ok(described.pending_activities.iter().any(at_work))
+        },
+    )
     .await
     .unwrap();
     data.kill().unwrap();

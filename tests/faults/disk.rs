@@ -14,19 +14,33 @@ async fn without_room_for_the_journal_nothing_is_called_until_there_is_room_agai
 
     worker.fill_disk(true).unwrap();
     let run = rig.ask("during").await.unwrap();
-    within(Duration::from_secs(20), "the activity fails for want of its journal", async || {
-        let described = rig.client.describe("during", None).await?;
-        let failed = described.pending_activities.iter().filter_map(|activity| activity.last_failure.as_ref());
-        Ok(failed.filter(|failure| failure.code.as_deref() == Some("Storage")).count() == 1)
-    })
+    within(
+        Duration::from_secs(20),
+        "the activity fails for want of its journal",
+        async || {
+            let described = rig.client.describe("during", None).await?;
+            let failed = described
+                .pending_activities
+                .iter()
+                .filter_map(|activity| activity.last_failure.as_ref());
+            Ok(failed
+                .filter(|failure| failure.code.as_deref() == Some("Storage"))
+                .count()
+                == 1)
+        },
+    )
     .await
     .unwrap();
-    within(Duration::from_secs(10), "the worker is not ready and says why", async || {
-        Ok(worker
-            .readiness()
-            .await
-            .is_some_and(|(status, body)| status == 503 && body.contains("journal writable")))
-    })
+    within(
+        Duration::from_secs(10),
+        "the worker is not ready and says why",
+        async || {
+            Ok(worker
+                .readiness()
+                .await
+                .is_some_and(|(status, body)| status == 503 && body.contains("journal writable")))
+        },
+    )
     .await
     .unwrap();
     assert_eq!(rig.calls().unwrap().len(), 1, "only the call before");

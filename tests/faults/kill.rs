@@ -41,8 +41,15 @@ async fn a_call_in_flight_is_repeated_by_the_next_worker_or_fails_as_the_request
     let ledger = rig.ledger().await.unwrap();
     assert_eq!(ledger.states("repeated"), [State::Unknown, State::Settled]);
     assert_eq!(ledger.states("refused"), [State::Unknown]);
-    assert_eq!(rig.calls().unwrap().len(), 3, "two for one request, one for the other");
-    assert!(ledger.totals.unknown.spend.cost_micros > 0, "what may have been billed is listed");
+    assert_eq!(
+        rig.calls().unwrap().len(),
+        3,
+        "two for one request, one for the other"
+    );
+    assert!(
+        ledger.totals.unknown.spend.cost_micros > 0,
+        "what may have been billed is listed"
+    );
     assert_eq!(rig.attempts("repeated").await.unwrap().of("generateText"), [2]);
 }
 
@@ -50,7 +57,8 @@ async fn a_call_in_flight_is_repeated_by_the_next_worker_or_fails_as_the_request
 async fn a_model_in_the_worker_starts_again_on_the_next_worker() {
     let rig = Rig::start(Script::default()).await.unwrap();
     let mut worker = rig.ai_worker().await.unwrap();
-    let text = "Tides are the rise and fall of sea levels. They are caused by the Moon and the Sun. ".repeat(6);
+    let text =
+        "Tides are the rise and fall of sea levels. They are caused by the Moon and the Sun. ".repeat(6);
     let input = LlmPipelineInput {
         model: None,
         instruction: Some("Write a long essay about this text.".to_owned()),
@@ -61,9 +69,11 @@ async fn a_model_in_the_worker_starts_again_on_the_next_worker() {
         ..prompt(&text)
     };
     let run = rig.run("local", input).await.unwrap();
-    testkit::within(std::time::Duration::from_secs(60), "the call is under way", async || {
-        Ok(rig.ledger().await?.states("local") == [State::Sent])
-    })
+    testkit::within(
+        std::time::Duration::from_mins(1),
+        "the call is under way",
+        async || Ok(rig.ledger().await?.states("local") == [State::Sent]),
+    )
     .await
     .unwrap();
 
@@ -74,7 +84,11 @@ async fn a_model_in_the_worker_starts_again_on_the_next_worker() {
     assert!(output.usage.unwrap().output_tokens > 0);
     let ledger = rig.ledger().await.unwrap();
     assert_eq!(ledger.states("local"), [State::Unknown, State::Settled]);
-    assert_eq!(ledger.totals.at_most().cost_micros, 0, "a model in the worker costs nothing");
+    assert_eq!(
+        ledger.totals.at_most().cost_micros,
+        0,
+        "a model in the worker costs nothing"
+    );
     assert_eq!(rig.attempts("local").await.unwrap().of("generateText"), [2]);
 }
 
@@ -87,9 +101,11 @@ async fn an_answer_that_was_committed_and_never_reported_is_replayed() {
 
     rig.server.kill().unwrap();
     rig.provider.open_gate("held");
-    testkit::within(std::time::Duration::from_secs(10), "the answer is committed", async || {
-        Ok(rig.ledger().await?.states("unreported") == [State::Settled])
-    })
+    testkit::within(
+        std::time::Duration::from_secs(10),
+        "the answer is committed",
+        async || Ok(rig.ledger().await?.states("unreported") == [State::Settled]),
+    )
     .await
     .unwrap();
     worker.kill().unwrap();

@@ -1,4 +1,8 @@
 //! Every payload in a history, decoded with the type that today's contract gives it.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "Temporal has sixty kinds of events, of which these bring payloads of ours"
+)]
 
 use std::collections::BTreeMap;
 
@@ -21,13 +25,13 @@ use workflow_types::{
 };
 
 /// Decodes payloads with one type.
-type Decode = fn(Vec<Payload>) -> Result<(), Problems>;
+type Decode = fn(&[Payload]) -> Result<(), Problems>;
 
 /// Reads as a worker does, and then strictly: a field that today's contract doesn't know was taken out of it.
-fn decode<T: Message>(payloads: Vec<Payload>) -> Result<(), Problems> {
+fn decode<T: Message>(payloads: &[Payload]) -> Result<(), Problems> {
     let converter = PayloadConverter::default();
     let context = SerializationContext::new(&SerializationContextData::None, &converter);
-    let received: Wire<T> = converter.from_payloads(&context, payloads.clone()).unwrap();
+    let received: Wire<T> = converter.from_payloads(&context, payloads.to_vec()).unwrap();
     drop(received.into_message()?);
     payloads
         .iter()
@@ -61,8 +65,7 @@ fn cancelled(name: &str) -> Option<Decode> {
     match name {
         names::LLM_PIPELINE => Some(decode::<proto::CancelRequest>),
         names::LLM_BATCH => Some(|payloads| {
-            decode::<proto::LlmBatchOutput>(payloads.clone())
-                .or_else(|_| decode::<proto::CancelRequest>(payloads))
+            decode::<proto::LlmBatchOutput>(payloads).or_else(|_| decode::<proto::CancelRequest>(payloads))
         }),
         _ => None,
     }
@@ -182,9 +185,7 @@ impl Reader {
 
     fn decode(&mut self, name: &str, decode: Option<Decode>, payloads: Option<&Payloads>) {
         self.found.tried += 1;
-        let payloads = payloads
-            .map(|payloads| payloads.payloads.clone())
-            .unwrap_or_default();
+        let payloads = payloads.map_or(&[][..], |payloads| &payloads.payloads);
         let problem = match decode {
             Some(decode) => decode(payloads).err().map(|problems| problems.to_string()),
             None => Some("is no name of the contract any more".to_owned()),

@@ -118,3 +118,6 @@ fn counts(texts: impl Iterator<Item = String>) -> Vec<usize> {
     counts.sort_unstable_by(|one, other| other.cmp(one));
     counts
 }
+
+#[cfg(test)]
+mod tests;

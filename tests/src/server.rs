@@ -19,7 +19,7 @@ use crate::{
     process::Process,
 };
 
-const UP_WITHIN: Duration = Duration::from_secs(60);
+const UP_WITHIN: Duration = Duration::from_mins(1);
 
 /// A Temporal server of the test's own.
 #[derive(Debug)]

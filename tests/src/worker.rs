@@ -35,6 +35,8 @@ pub struct Settings {
     pub lease_seconds: u32,
     /// How long the provider may be silent within an answer, in seconds.
     pub between_bytes_seconds: u32,
+    /// Activities at once; a worker without a free slot asks for no further one.
+    pub activity_slots: u32,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             // Below the heartbeat timeout, so that the second attempt after a kill meets no live lease.
             lease_seconds: 20,
             between_bytes_seconds: 3,
+            activity_slots: 100,
         }
     }
 }
@@ -199,10 +202,12 @@ fn common(around: &Surroundings, settings: &Settings, health: SocketAddr) -> Str
     let blobs = around.folder.join("blobs");
     format!(
         "[health]\nlisten = \"{health}\"\ncheck_interval_seconds = 1\n\n\
-         [worker]\ngraceful_shutdown_seconds = {}\ndrain_hard_deadline_seconds = {}\n\n\
+         [worker]\ngraceful_shutdown_seconds = {}\ndrain_hard_deadline_seconds = {}\n\
+         max_concurrent_activities = {}\n\n\
          [blob_store]\nurl = \"file://{}\"\nallow_file_references = true\n\n",
         settings.grace_seconds,
         settings.hard_deadline_seconds,
+        settings.activity_slots,
         blobs.display()
     )
 }

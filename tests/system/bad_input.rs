@@ -18,41 +18,59 @@ async fn bad_payloads_fail_the_run_with_the_path_of_every_problem() {
         (PIPELINE, &["--input", "\"text\""], &["$"]),
         (PIPELINE, &["--input", "[1]"], &["$"]),
         (PIPELINE, &["--input", "{}", "--input", "{}"], &["$"]),
-        (PIPELINE, &["--input", "{oops", "--input-meta", "encoding=binary/plain"], &["$"]),
-        (PIPELINE, &["--input", r#"{"content": {"text": 5}}"#], &["content.text"]),
         (
             PIPELINE,
-            &["--input", r#"{"content": {"text": "a"}, "placement": "PLACEMENT_MARS"}"#],
+            &["--input", "{oops", "--input-meta", "encoding=binary/plain"],
+            &["$"],
+        ),
+        (
+            PIPELINE,
+            &["--input", r#"{"content": {"text": 5}}"#],
+            &["content.text"],
+        ),
+        (
+            PIPELINE,
+            &[
+                "--input",
+                r#"{"content": {"text": "a"}, "placement": "PLACEMENT_MARS"}"#,
+            ],
             &["placement"],
         ),
         (
             PIPELINE,
-            &["--input", r#"{"content": {"text": "a"}, "model": "x", "parameters": {"temperature": 9, "maxOutputTokens": 0}}"#],
+            &[
+                "--input",
+                r#"{"content": {"text": "a"}, "model": "x", "parameters": {"temperature": 9, "maxOutputTokens": 0}}"#,
+            ],
             &["model", "parameters.maxOutputTokens", "parameters.temperature"],
         ),
         (BATCH, &[], &["items"]),
-        (BATCH, &["--input", r#"{"items": {"uri": "blob:x"}, "window": "many"}"#], &["window"]),
-        (BATCH, &["--input", r#"{"items": {"uri": "blob:x"}, "window": 0, "pageItems": 501}"#], &["pageItems", "window"]),
+        (
+            BATCH,
+            &["--input", r#"{"items": {"uri": "blob:x"}, "window": "many"}"#],
+            &["window"],
+        ),
+        (
+            BATCH,
+            &[
+                "--input",
+                r#"{"items": {"uri": "blob:x"}, "window": 0, "pageItems": 501}"#,
+            ],
+            &["pageItems", "window"],
+        ),
     ];
     for (number, (workflow_type, payloads, paths)) in cases.iter().enumerate() {
         let id = format!("bad-{number}");
         stack.start_raw(workflow_type, &id, payloads).await;
-        let said = stack.ctl(&["result", &id, "--output", "json", "--wait-timeout", "20s"]).await;
+        let said = stack
+            .ctl(&["result", &id, "--output", "json", "--wait-timeout", "20s"])
+            .await;
         assert_eq!(said.code, Some(1), "{payloads:?}: {said:?}");
         let (code, mut found) = said.complaint();
         found.sort();
-        assert_eq!((code.as_str(), found.as_slice()), ("InvalidInput", paths.map_owned().as_slice()), "{payloads:?}");
+        assert_eq!(code, "InvalidInput", "{payloads:?}");
+        assert_eq!(found, *paths, "{payloads:?}");
         assert_eq!(stack.ctl_json(&["describe", &id]).await["status"], "failed");
-    }
-}
-
-trait MapOwned {
-    fn map_owned(&self) -> Vec<String>;
-}
-
-impl MapOwned for &[&str] {
-    fn map_owned(&self) -> Vec<String> {
-        self.iter().map(|&text| text.to_owned()).collect()
     }
 }
 
@@ -74,12 +92,22 @@ async fn a_signal_that_cannot_be_used_is_put_on_record_and_the_run_goes_on() {
         &["--input", "{}", "--input", "{}"],
     ];
     for payloads in garbage {
-        let signal = ["workflow", "signal", "--workflow-id", "signalled", "--name", "cancel"];
+        let signal = [
+            "workflow",
+            "signal",
+            "--workflow-id",
+            "signalled",
+            "--name",
+            "cancel",
+        ];
         stack.temporal(&[&signal[..], payloads].concat()).await;
     }
     let status = stack.ctl_json(&["status", "signalled"]).await["status"].clone();
     let rejected = status["rejectedSignals"].as_array().unwrap();
-    let paths: Vec<&Value> = rejected.iter().map(|signal| &signal["problems"][0]["path"]).collect();
+    let paths: Vec<&Value> = rejected
+        .iter()
+        .map(|signal| &signal["problems"][0]["path"])
+        .collect();
     assert_eq!(paths, ["$", "reason", "$"], "{status}");
     assert!(rejected.iter().all(|signal| signal["signal"] == "cancel"));
     assert_eq!(status["cancelReason"], Value::Null);

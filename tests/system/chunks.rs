@@ -19,7 +19,9 @@ async fn chunks_run_in_a_bounded_window_and_leave_nothing_but_the_answer() {
     };
     let provider = Provider::start(options).await.unwrap();
     let stack = Stack::scripted(&provider);
-    let text: String = (0..80).map(|line| format!("Line {line} of the report, which is long.\n\n")).collect();
+    let text: String = (0..80)
+        .map(|line| format!("Line {line} of the report, which is long.\n\n"))
+        .collect();
     let input = json!({
         "model": SCRIPTED,
         "instruction": "Read this.",
@@ -43,8 +45,16 @@ async fn chunks_run_in_a_bounded_window_and_leave_nothing_but_the_answer() {
     assert!(status.chunks_total > 4, "{status:?}");
     assert_eq!(status.chunks_done, 0);
     let staged = stack.blobs("window");
-    assert_eq!(staged.len(), usize::try_from(status.chunks_total).unwrap(), "{staged:?}");
-    assert_eq!(provider.requests().len(), 3, "no call beyond the window while it is full");
+    assert_eq!(
+        staged.len(),
+        usize::try_from(status.chunks_total).unwrap(),
+        "{staged:?}"
+    );
+    assert_eq!(
+        provider.requests().len(),
+        3,
+        "no call beyond the window while it is full"
+    );
 
     provider.open_gate("chunks");
     let output = run.result().await.unwrap();
@@ -56,8 +66,14 @@ async fn chunks_run_in_a_bounded_window_and_leave_nothing_but_the_answer() {
     let answer = stack.ctl(&["result", "window"]).await;
     assert_eq!(answer.out.trim(), "whole", "{answer:?}");
     let status = run.status().await.unwrap();
-    assert_eq!((status.stage(), status.chunks_done), (Stage::Done, status.chunks_total));
+    assert_eq!(
+        (status.stage(), status.chunks_done),
+        (Stage::Done, status.chunks_total)
+    );
     let mut activities = stack.activities("window").await;
     activities.dedup();
-    assert_eq!(activities, ["validateData", "preprocessData", "generateText", "discardStaged"]);
+    assert_eq!(
+        activities,
+        ["validateData", "preprocessData", "generateText", "discardStaged"]
+    );
 }

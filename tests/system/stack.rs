@@ -23,8 +23,8 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use temporal_client::{Client, connection};
 use tempfile::TempDir;
+use temporal_client::{Client, connection};
 use tokio::{process::Command, time::timeout};
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -129,7 +129,7 @@ impl Stack {
                 }
             }
             drop(child.wait());
-            drop(ended.send(()));
+            let _nobody_waits = ended.send(());
         });
         let mut stack = Self {
             folder,
@@ -160,7 +160,9 @@ impl Stack {
         let mut found = Vec::new();
         let mut open = vec![root.clone()];
         while let Some(folder) = open.pop() {
-            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            let Ok(entries) = fs::read_dir(&folder) else {
+                continue;
+            };
             for path in entries.map(|entry| entry.unwrap().path()) {
                 if path.is_dir() {
                     open.push(path);
@@ -253,11 +255,11 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // It may have ended by itself, which the wait sees.
-        drop(kill(self.pid, Signal::SIGINT));
+        let _gone = kill(self.pid, Signal::SIGINT);
         let stopped = self.gone.recv_timeout(STOPPED_WITHIN);
         if stopped.is_err() {
             // Its guard process stops what it leaves.
-            drop(kill(self.pid, Signal::SIGKILL));
+            let _gone = kill(self.pid, Signal::SIGKILL);
         }
         if thread::panicking() {
             let logs = ["dev.log", ".dev/logs/ai-worker.log", ".dev/logs/data-worker.log"];
@@ -267,7 +269,10 @@ impl Drop for Stack {
                 eprintln!("--- end of {log}\n{}", &text[start..]);
             }
         } else {
-            assert!(stopped.is_ok(), "`pipelinectl dev` did not stop in {STOPPED_WITHIN:?}");
+            assert!(
+                stopped.is_ok(),
+                "`pipelinectl dev` did not stop in {STOPPED_WITHIN:?}"
+            );
         }
     }
 }
@@ -280,7 +285,8 @@ impl Said {
 
     /// Reads standard error as one JSON document with the key `error`, and gives what is below.
     pub(crate) fn error(&self) -> Value {
-        let whole: Value = serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let whole: Value =
+            serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         whole["error"].clone()
     }
 
@@ -288,7 +294,9 @@ impl Said {
     pub(crate) fn complaint(&self) -> (String, Vec<String>) {
         let error = self.error();
         let problems = error["problems"].as_array().cloned().unwrap_or_default();
-        let paths = problems.iter().map(|problem| problem["path"].as_str().unwrap().to_owned());
+        let paths = problems
+            .iter()
+            .map(|problem| problem["path"].as_str().unwrap().to_owned());
         (error["code"].as_str().unwrap().to_owned(), paths.collect())
     }
 }
@@ -306,14 +314,18 @@ fn temporal_program() -> PathBuf {
 }
 
 /// Finds a program of ours beside the folder of the test binaries.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let path = tests.ancestors().nth(2).unwrap().join(name);
-    assert!(path.is_file(), "{} is not built: run `make build`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not built: run `make build`",
+        path.display()
+    );
     path
 }
 
-fn temporal_variables() -> Vec<OsString> {
+pub(crate) fn temporal_variables() -> Vec<OsString> {
     env::vars_os()
         .map(|(name, _)| name)
         .filter(|name| name.to_string_lossy().starts_with("TEMPORAL_"))
@@ -322,12 +334,16 @@ fn temporal_variables() -> Vec<OsString> {
 
 /// What tells both workers of the scripted model.
 fn settings(base_url: Option<&str>) -> Vec<(&'static str, String)> {
-    let Some(base_url) = base_url else { return Vec::new() };
+    let Some(base_url) = base_url else {
+        return Vec::new();
+    };
     let model = "{ context_window = 4096, billing = { kind = \"free\" } }";
     vec![
         (
             "AI_WORKER__MODELS__OPENAI",
-            format!("{{ chaos = {{ name = \"chaos\", base_url = \"{base_url}\", models = {{ scripted = {model} }} }} }}"),
+            format!(
+                "{{ chaos = {{ name = \"chaos\", base_url = \"{base_url}\", models = {{ scripted = {model} }} }} }}"
+            ),
         ),
         (
             "DATA_WORKER__DOCUMENTS__MODELS",

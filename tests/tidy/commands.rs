@@ -10,11 +10,14 @@ use syn::{Attribute, Fields, Item, Meta, Token, Type, punctuated::Punctuated};
 use crate::{
     documents::documents,
     layers::workspace,
+    markdown::Code,
     tree::{Tree, report},
 };
 
 /// The folder of the command line's source.
 const SOURCE: &str = "crates/pipelinectl/src/";
+/// The languages of blocks that hold commands.
+const SHELLS: &[&str] = &["bash", "console", "sh", "shell"];
 /// Flags that clap adds.
 const EVERYWHERE: &[&str] = &["help", "version"];
 
@@ -40,11 +43,18 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
+/// Tells whether code is typed at a prompt: what stands within a line may be, a block says so.
+fn is_for_a_shell(code: &Code) -> bool {
+    code.block
+        .as_deref()
+        .is_none_or(|language| SHELLS.contains(&language))
+}
+
 /// Gives every command in every document whose program has this name, with its place.
-fn commands_of<'a>(tree: &'a Tree, program: &str) -> Vec<(String, Vec<String>)> {
+fn commands_of(tree: &Tree, program: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     for (file, document) in documents(tree) {
-        for code in &document.code {
+        for code in document.code.iter().filter(|code| is_for_a_shell(code)) {
             for words in commands(&code.text) {
                 let name = words[0].rsplit('/').next().unwrap_or_default();
                 if name == program {

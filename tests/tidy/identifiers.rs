@@ -10,6 +10,7 @@ use crate::{
     documents::documents,
     markdown::Document,
     tree::{File, Tree, report},
+    variables::PREFIXES,
 };
 
 /// Names of other software, which nothing here has to mention: the beginning of the name and whose it is.
@@ -67,6 +68,8 @@ fn is_known(name: &str, known: &BTreeSet<&str>) -> bool {
         || known.contains(name.replace('-', "_").as_str())
         || known.contains(snake(name).as_str())
         || known.contains(camel(name).as_str())
+        // Made of parts; a rule of their own looks for these.
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || OF_OTHERS.iter().any(|(beginning, _)| name.starts_with(beginning))
 }
 

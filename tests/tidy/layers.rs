@@ -23,7 +23,7 @@ enum Layer {
     Work,
     /// What is started.
     Binaries,
-    /// What tests all of it.
+    /// What tests or measures all of it.
     Tests,
 }
 
@@ -73,6 +73,8 @@ const LAYOUT: &[Row] = &[
     row("data-worker",      Layer::Binaries,  &["blob-store", "data-activities", "worker-factory", "workflow-types"]),
     row("pipelinectl",      Layer::Binaries,  &["blob-store", "temporal-client", "workflow-types"]),
 
+    row("benches",          Layer::Tests,     &["chaos-provider", "effect-journal", "local-models", "model-clients",
+                                                "temporal-client", "workflow-types"]),
     Row { name: "system-tests", layer: Layer::Tests,
           uses: &["ai-workflows", "blob-store", "chaos-provider", "effect-journal", "temporal-client", "workflow-types"],
           tests_use: &["activity-context", "data-activities", "llm-activities", "worker-factory"] },

@@ -169,12 +169,12 @@ fn out_of_order(file: &File, first_party: &BTreeSet<String>) -> Vec<String> {
             continue;
         }
         let ours = |entry: &Entry<'_>| first_party.contains(entry.name);
-        let fine = match (ours(above), ours(below)) {
+        let in_order = match (ours(above), ours(below)) {
             (true, false) => below.after_blank,
             (false, true) => false,
             (true, true) | (false, false) => above.name < below.name,
         };
-        if !fine {
+        if !in_order {
             offences.push(format!(
                 "{} [{}]: {} before {}",
                 file.path, above.section, above.name, below.name

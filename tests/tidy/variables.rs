@@ -10,7 +10,7 @@ use syn::{Fields, Item};
 use crate::tree::{File, Tree, report};
 
 /// Our variables begin so.
-const PREFIXES: &[&str] = &["AI_WORKER_", "DATA_WORKER_", "PIPELINECTL_", "TAW_"];
+pub(crate) const PREFIXES: &[&str] = &["AI_WORKER_", "DATA_WORKER_", "PIPELINECTL_", "TAW_"];
 
 /// What variables can be made of.
 struct Known {

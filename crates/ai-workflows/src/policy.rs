@@ -61,6 +61,10 @@ pub const CLEAN_UP: Policy = Policy {
     attempts: Some(10),
 };
 
+/// How long removing may take with all its attempts, also when no worker takes it: within what a starter grants beyond
+/// the deadline, so that the run still says itself how it ended.
+pub const CLEAN_UP_WITHIN: Duration = Duration::from_mins(5);
+
 impl Policy {
     /// Gives the options of one call that ends with `token`, and within `within` when that is given.
     ///

@@ -174,7 +174,12 @@ async fn conclude(run: &Run) -> Result<LlmBatchOutput, StepError> {
     };
     let discarded = run
         .detached()
-        .call(DataDeclarations::discard_staged, input, policy::CLEAN_UP, None)
+        .call(
+            DataDeclarations::discard_staged,
+            input,
+            policy::CLEAN_UP,
+            Some(policy::CLEAN_UP_WITHIN),
+        )
         .await;
     if discarded.is_err() && !run.ctx.is_replaying() {
         tracing::warn!("what the batch staged could not be removed; retention will");

@@ -358,7 +358,12 @@ async fn discard(run: &Run, results: bool) -> Result<(), StepError> {
         results,
     };
     run.detached()
-        .call(DataDeclarations::discard_staged, input, policy::CLEAN_UP, None)
+        .call(
+            DataDeclarations::discard_staged,
+            input,
+            policy::CLEAN_UP,
+            Some(policy::CLEAN_UP_WITHIN),
+        )
         .await?;
     Ok(())
 }

@@ -93,3 +93,14 @@ fn a_line_of_many_mistakes_makes_a_small_item() {
     assert_eq!(invalid_of(&planned).problems.len(), MOST_PROBLEMS);
     assert!(planned.encoded_bytes().unwrap() < 16 * 1024);
 }
+
+#[test]
+fn a_line_that_cannot_be_used_keeps_a_name_that_can_be_read() {
+    let name = |text: &str| plan("{}", text).item.id;
+    assert_eq!(name(r#"{"id":"a","text":"b","instrucion":"c"}"#), "a");
+    assert_eq!(name(r#"{"id":"a","text":5}"#), "a");
+    let number = "13";
+    assert_eq!(name(r#"{"id":"","text":5}"#), number);
+    assert_eq!(name(r#"{"id":5}"#), number);
+    assert_eq!(name("{oops"), number);
+}
