@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+//!
 //! What the tests that cross crates share: a real server, real workers, a provider that misbehaves, and an audit.
 //!
 //! Nothing here stands in for a part of the product. The server is the dev server in a process of its own, the workers
