@@ -40,7 +40,7 @@ pub(crate) fn filled(message: &MessageDescriptor, form: Form) -> Vec<Value> {
 
 fn example(message: &MessageDescriptor, choice: usize, form: Form) -> Value {
     match message.full_name() {
-        "google.protobuf.Struct" => return json!({"type": "object", "maxProperties": 2.0}),
+        "google.protobuf.Struct" => return json!({"type": "object", "maxProperties": 2}),
         "google.protobuf.Value" => return json!({"list": [1.5, "text", true, null]}),
         _ => {}
     }

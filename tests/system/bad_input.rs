@@ -9,57 +9,59 @@ use crate::stack::{SCRIPTED, Stack};
 const PIPELINE: &str = "LlmPipelineWorkflow";
 const BATCH: &str = "LlmBatchWorkflow";
 
+/// Workflow type, payloads, and the paths of what is wrong with them.
+const CASES: &[(&str, &[&str], &[&str])] = &[
+    (PIPELINE, &[], &["content.text"]),
+    (PIPELINE, &["--input", "null"], &["content.text"]),
+    (PIPELINE, &["--input", "\"text\""], &["$"]),
+    (PIPELINE, &["--input", "[1]"], &["$"]),
+    (PIPELINE, &["--input", "{}", "--input", "{}"], &["$"]),
+    (
+        PIPELINE,
+        &["--input", "{oops", "--input-meta", "encoding=binary/plain"],
+        &["$"],
+    ),
+    (
+        PIPELINE,
+        &["--input", r#"{"content": {"text": 5}}"#],
+        &["content.text"],
+    ),
+    (
+        PIPELINE,
+        &[
+            "--input",
+            r#"{"content": {"text": "a"}, "placement": "PLACEMENT_MARS"}"#,
+        ],
+        &["placement"],
+    ),
+    (
+        PIPELINE,
+        &[
+            "--input",
+            r#"{"content": {"text": "a"}, "model": "x", "parameters": {"temperature": 9, "maxOutputTokens": 0}}"#,
+        ],
+        &["model", "parameters.maxOutputTokens", "parameters.temperature"],
+    ),
+    (BATCH, &[], &["items"]),
+    (
+        BATCH,
+        &["--input", r#"{"items": {"uri": "blob:x"}, "window": "many"}"#],
+        &["window"],
+    ),
+    (
+        BATCH,
+        &[
+            "--input",
+            r#"{"items": {"uri": "blob:x"}, "window": 0, "pageItems": 501}"#,
+        ],
+        &["pageItems", "window"],
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_payloads_fail_the_run_with_the_path_of_every_problem() {
     let stack = Stack::local();
-    let cases: &[(&str, &[&str], &[&str])] = &[
-        (PIPELINE, &[], &["content.text"]),
-        (PIPELINE, &["--input", "null"], &["content.text"]),
-        (PIPELINE, &["--input", "\"text\""], &["$"]),
-        (PIPELINE, &["--input", "[1]"], &["$"]),
-        (PIPELINE, &["--input", "{}", "--input", "{}"], &["$"]),
-        (
-            PIPELINE,
-            &["--input", "{oops", "--input-meta", "encoding=binary/plain"],
-            &["$"],
-        ),
-        (
-            PIPELINE,
-            &["--input", r#"{"content": {"text": 5}}"#],
-            &["content.text"],
-        ),
-        (
-            PIPELINE,
-            &[
-                "--input",
-                r#"{"content": {"text": "a"}, "placement": "PLACEMENT_MARS"}"#,
-            ],
-            &["placement"],
-        ),
-        (
-            PIPELINE,
-            &[
-                "--input",
-                r#"{"content": {"text": "a"}, "model": "x", "parameters": {"temperature": 9, "maxOutputTokens": 0}}"#,
-            ],
-            &["model", "parameters.maxOutputTokens", "parameters.temperature"],
-        ),
-        (BATCH, &[], &["items"]),
-        (
-            BATCH,
-            &["--input", r#"{"items": {"uri": "blob:x"}, "window": "many"}"#],
-            &["window"],
-        ),
-        (
-            BATCH,
-            &[
-                "--input",
-                r#"{"items": {"uri": "blob:x"}, "window": 0, "pageItems": 501}"#,
-            ],
-            &["pageItems", "window"],
-        ),
-    ];
-    for (number, (workflow_type, payloads, paths)) in cases.iter().enumerate() {
+    for (number, (workflow_type, payloads, paths)) in CASES.iter().enumerate() {
         let id = format!("bad-{number}");
         stack.start_raw(workflow_type, &id, payloads).await;
         let said = stack

@@ -1,11 +1,23 @@
 //! Cutting, the bounded window over the chunks, joining, cleaning up.
 
 use chaos_provider::{Options, Provider, Reply, Rule, Script, When};
-use serde_json::json;
+use serde_json::{Value, json};
 use temporal_client::start;
 use workflow_types::{proto::Stage, wire::parse_json_strictly};
 
 use crate::stack::{SCRIPTED, Stack};
+
+fn request() -> Value {
+    let lines = (0..80).map(|line| format!("Line {line} of the report, which is long."));
+    json!({
+        "model": SCRIPTED,
+        "instruction": "Read this.",
+        "content": {"text": lines.collect::<Vec<_>>().join("\n\n")},
+        "placement": "PLACEMENT_DATA_WORKER",
+        "output": {"store": true},
+        "preprocessing": {"chunkTokens": 150, "maxConcurrentChunks": 3, "reduceInstruction": "Join these."}
+    })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_run_in_a_bounded_window_and_leave_nothing_but_the_answer() {
@@ -19,18 +31,7 @@ async fn chunks_run_in_a_bounded_window_and_leave_nothing_but_the_answer() {
     };
     let provider = Provider::start(options).await.unwrap();
     let stack = Stack::scripted(&provider);
-    let text: String = (0..80)
-        .map(|line| format!("Line {line} of the report, which is long.\n\n"))
-        .collect();
-    let input = json!({
-        "model": SCRIPTED,
-        "instruction": "Read this.",
-        "content": {"text": text},
-        "placement": "PLACEMENT_DATA_WORKER",
-        "output": {"store": true},
-        "preprocessing": {"chunkTokens": 150, "maxConcurrentChunks": 3, "reduceInstruction": "Join these."}
-    });
-    let input = parse_json_strictly(input.to_string().as_bytes()).unwrap();
+    let input = parse_json_strictly(request().to_string().as_bytes()).unwrap();
     let client = stack.client().await;
     let options = start::Options {
         workflow_id: Some("window".into()),

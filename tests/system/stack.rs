@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use temporal_client::{Client, connection};
 use tokio::{process::Command, time::timeout};
 
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 const STOPPED_WITHIN: Duration = Duration::from_secs(40);
 const COMMAND_WITHIN: Duration = Duration::from_secs(150);
 const LOG_TAIL_BYTES: usize = 4_000;
@@ -304,9 +304,9 @@ impl Said {
 /// Gives a variable that `make test-system` sets.
 pub(crate) fn variable(name: &str) -> PathBuf {
     let value = env::var_os(name);
-    value.map(PathBuf::from).unwrap_or_else(|| {
+    value.map_or_else(|| {
         panic!("{name} is not set: run the tests by `make test-system`, or set what `python3 tools/setup.py --print-env` prints")
-    })
+    }, PathBuf::from)
 }
 
 fn temporal_program() -> PathBuf {

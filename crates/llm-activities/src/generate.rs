@@ -269,7 +269,8 @@ fn available_tokens(model: &ModelInfo, ask: &Ask) -> u32 {
 
 fn call_deadline(scope: &Scope<Progress>) -> Duration {
     scope.remaining().map_or(LONGEST_CALL, |left| {
-        left.saturating_sub(REPORT_MARGIN).min(LONGEST_CALL)
+        // A short deadline gives up no more than a fifth of itself.
+        left.saturating_sub(REPORT_MARGIN.min(left / 5)).min(LONGEST_CALL)
     })
 }
 

@@ -8,6 +8,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+use workflow_types::json::restore_integers;
+
 use crate::failure::Failure;
 
 /// The form of what is printed.
@@ -101,9 +103,10 @@ pub(crate) fn answer(text: &str) -> Result<(), Failure> {
 
 /// Writes an answer as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::internal(format!("the answer cannot be written as JSON: {error}")))?;
-    answer(&text)
+    let unwritable = |error| Failure::internal(format!("the answer cannot be written as JSON: {error}"));
+    let mut document = serde_json::to_value(value).map_err(unwritable)?;
+    restore_integers(&mut document);
+    answer(&serde_json::to_string_pretty(&document).map_err(unwritable)?)
 }
 
 fn say(text: &str) {

@@ -60,6 +60,24 @@ pub fn to_struct(fields: &serde_json::Map<String, serde_json::Value>) -> Struct 
     }
 }
 
+/// Turns every whole number in a document back into an integer.
+///
+/// What went through a protobuf value or a double prints as `1.0`; a reader in another language would be given a float
+/// where the model wrote an integer.
+pub fn restore_integers(document: &mut serde_json::Value) {
+    match document {
+        serde_json::Value::Number(number) if number.is_f64() => {
+            *document = from_number(number.as_f64().unwrap_or(f64::NAN));
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(restore_integers),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(restore_integers),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
+    }
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     reason = "whole and within what a double holds exactly"
@@ -97,6 +115,16 @@ mod tests {
             .map(|(at, _)| &shown[at + 2..at + 4])
             .collect();
         assert!(order.is_sorted(), "{shown}");
+    }
+
+    #[test]
+    fn integers_are_restored_wherever_they_are() {
+        let mut document = json!({"a": [1.0, 2.5], "b": {"c": -3.0}, "d": 4, "e": 1e300});
+        restore_integers(&mut document);
+        assert_eq!(
+            document.to_string(),
+            r#"{"a":[1,2.5],"b":{"c":-3},"d":4,"e":1e+300}"#
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use temporalio_common::{
     protos::temporal::api::common::v1::Payload,
 };
 
-use crate::problem::Problems;
+use crate::{json::restore_integers, problem::Problems};
 
 const ENCODING: &str = "encoding";
 const JSON_PLAIN: &[u8] = b"json/plain";
@@ -62,8 +62,7 @@ impl<T: Serialize + 'static> TemporalSerializable for Wire<T> {
             .0
             .as_ref()
             .map_err(|problems| PayloadConversionError::EncodingError(problems.clone().into()))?;
-        let data = serde_json::to_vec(message)
-            .map_err(|error| PayloadConversionError::EncodingError(error.into()))?;
+        let data = to_json(message).map_err(|error| PayloadConversionError::EncodingError(error.into()))?;
         let metadata = BTreeMap::from([(ENCODING.to_owned(), JSON_PLAIN.to_vec())]);
         Ok(Payload {
             metadata: metadata.into_iter().collect(),
@@ -108,6 +107,17 @@ fn decode<T: DeserializeOwned + Default>(payload: &Payload) -> Result<T, Problem
             ))
         }
     }
+}
+
+/// Writes a message as the JSON that crosses: integers that went through a double are integers again.
+///
+/// # Errors
+///
+/// That a value in it has no JSON, such as a number that is none.
+pub fn to_json<T: Serialize>(message: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut document = serde_json::to_value(message)?;
+    restore_integers(&mut document);
+    serde_json::to_vec(&document)
 }
 
 /// Reads a message from JSON and lets unknown fields pass, as workers do.

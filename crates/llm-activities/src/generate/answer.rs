@@ -43,13 +43,13 @@ pub(super) fn check(response: &GenerateResponse, schema: Option<&Schema>) -> Che
         };
     };
     match json_answer::extract(&text) {
-        json_answer::Answer::Extracted { value, .. } => held_against(schema, value),
+        json_answer::Answer::Extracted { value, .. } => held_against(schema, value, text),
         json_answer::Answer::NoJson(reason) => mismatch(text, no_json(reason)),
         json_answer::Answer::Truncated { .. } => mismatch(text, "the JSON is not closed"),
     }
 }
 
-fn held_against(schema: &Schema, value: serde_json::Value) -> Checked {
+fn held_against(schema: &Schema, value: serde_json::Value, given: String) -> Checked {
     let problems: Vec<Problem> = schema
         .check(&value)
         .into_iter()
@@ -58,18 +58,17 @@ fn held_against(schema: &Schema, value: serde_json::Value) -> Checked {
             message: problem.message,
         })
         .collect();
-    let text = value.to_string();
     if problems.is_empty() {
         Checked {
             outcome: Outcome::Completed,
-            text,
+            text: value.to_string(),
             value: Some(value),
             problems,
         }
     } else {
         Checked {
             outcome: Outcome::SchemaMismatch,
-            text,
+            text: given,
             value: None,
             problems,
         }
