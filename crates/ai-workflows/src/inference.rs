@@ -24,8 +24,6 @@ pub(crate) struct Question {
     pub request: Request,
     /// What to do when a call's outcome could not be learned.
     pub on_unknown: OnUnknown,
-    /// How often a mismatch may be sent back.
-    pub max_repairs: u32,
     /// Whether the answer goes to the blob store whatever its size.
     pub store: bool,
     /// The name of a stored answer below the run's prefix.
@@ -113,9 +111,10 @@ pub(crate) async fn ask<W>(steps: &Steps<W>, question: Question) -> Result<Reply
         answer.steps.extend(output.steps.iter().cloned());
         answer.replayed += i32::from(output.replayed);
         let mismatch = Mismatch::of(&output);
+        let allowed = output.max_repairs;
         answer.output = output;
         match mismatch {
-            Some(mismatch) if answer.repairs.unsigned_abs() < question.max_repairs => {
+            Some(mismatch) if answer.repairs < allowed => {
                 answer.repairs += 1;
                 repair = Some(mismatch.into());
             }

@@ -188,6 +188,7 @@ async fn finish(
         content_tokens: prompt::count(content_tokens),
         problems: checked.problems,
         too_long: None,
+        max_repairs: prompt::count(ask.output.max_repairs()),
     })
 }
 

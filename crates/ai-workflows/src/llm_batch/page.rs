@@ -11,7 +11,6 @@ use workflow_types::{
         BatchCounts, BatchLine, BuildManifestOutput, FailureDetails, GenerateTextOutput, ItemReceipt,
         LineRef, LlmPipelineInput, LlmPipelineOutput, ManifestItem, OnUnknown, Outcome, Problem, Usage,
         generate_text_input::Request, generate_text_output, llm_pipeline_output, manifest_item::Route,
-        output_spec,
     },
     workflows::LlmPipeline,
 };
@@ -97,7 +96,6 @@ async fn line_item(
             OnUnknown::Unspecified | OnUnknown::Repeat => OnUnknown::Repeat,
             OnUnknown::Fail => OnUnknown::Fail,
         },
-        max_repairs: max_repairs(defaults),
         store: true,
         store_name: format!("staged/items/{index}.answer"),
         within: Duration::from_secs(u64::try_from(seconds).unwrap_or(1)),
@@ -118,15 +116,6 @@ async fn child_item(run: &Run, index: i32, child: LlmPipelineInput) -> Result<It
     let workflow_id = format!("{}/item/{index}", run.ctx.workflow_id());
     let output: LlmPipelineOutput = run.child(LlmPipeline, child, workflow_id, within).await?;
     Ok(from_output(output))
-}
-
-/// The repairs that items are granted by the defaults; an item with a form of its own is granted one by its activity's
-/// answer being a mismatch at all.
-fn max_repairs(defaults: &LlmPipelineInput) -> u32 {
-    match defaults.output.as_ref().and_then(|output| output.format.as_ref()) {
-        Some(output_spec::Format::Json(form)) => form.max_repairs.unwrap_or(1).unsigned_abs(),
-        Some(output_spec::Format::Text(_)) | None => 1,
-    }
 }
 
 fn from_answer(answer: Answer) -> ItemReceipt {

@@ -224,7 +224,6 @@ async fn ask(
             step: step.to_owned(),
             request: Request::Prompt(prompt),
             on_unknown: request.on_unknown,
-            max_repairs: request.output.max_repairs(),
             store,
             store_name: if partial {
                 format!("staged/answers/{step}")
@@ -348,6 +347,9 @@ fn absorb(whole: &mut Answer, part: &mut Answer) {
 }
 
 fn register_discard(run: &Run, saga: &mut Saga) {
+    if !saga.is_empty() {
+        return;
+    }
     let run = run.clone();
     saga.register("discardStaged", async move { discard(&run, true).await });
 }

@@ -201,6 +201,25 @@ async fn an_item_that_does_not_fit_comes_back_as_a_request_by_reference() {
 }
 
 #[tokio::test]
+async fn an_item_s_own_word_on_repairs_is_passed_on() {
+    for (line, allowed) in [
+        (
+            r#"{"text":"b","output":{"json":{"schema":{"type":"object"},"maxRepairs":0}}}"#,
+            0,
+        ),
+        (
+            r#"{"text":"b","output":{"json":{"schema":{"type":"object"}}}}"#,
+            1,
+        ),
+        (r#"{"text":"b"}"#, 0),
+    ] {
+        let fixture = Fixture::new([Script::answer("[1]")]).await;
+        let output = fixture.run(line_input(&fixture, line).await).await.unwrap();
+        assert_eq!(output.max_repairs, allowed, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_mistyped_item_is_bad_input_by_its_path() {
     let fixture = Fixture::new([]).await;
     let error = fixture
