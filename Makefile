@@ -15,10 +15,13 @@ WITH_TOOLS = eval "$$($(PYTHON) tools/setup.py --print-env)" &&
 help: ## Explain every command.
 	@awk 'BEGIN { FS = ":[^#]*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Check the machine, then fetch the Temporal dev server, the local model and the test tools (pinned).
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; install Python 3.10 or newer with pip (Debian: apt-get install python3-pip python3-venv)"; exit 1; }
+
+setup: python ## Check the machine, then fetch the Temporal dev server, the local model and the test tools (pinned).
 	@$(PYTHON) tools/setup.py
 
-setup-runtime:
+setup-runtime: python
 	@$(PYTHON) tools/setup.py --only runtime
 
 # `--examples` makes cargo choose the features that the tests choose too; without it `make test` after `make demo` would

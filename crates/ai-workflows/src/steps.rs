@@ -7,6 +7,7 @@ use temporalio_workflow::{
     common::{ActivityDefinition, SearchAttributeKey, WorkflowDefinition},
 };
 use workflow_types::{
+    failure::FailureCode,
     names::search_attribute,
     run_scope::RunScope,
     wire::{Message, Wire},
@@ -84,7 +85,8 @@ impl<W> Steps<W> {
         let output = self
             .ctx
             .execute_activity(activity, Wire::new(input), options)
-            .await?;
+            .await
+            .map_err(|error| self.told(error.into()))?;
         output
             .into_message()
             .map_err(|problems| contract_broken(&name, &problems))
@@ -113,10 +115,23 @@ impl<W> Steps<W> {
             .ctx
             .start_child_workflow(definition, Wire::new(input), options)
             .await?;
-        let output = child.result().await?;
+        let output = child.result().await.map_err(|error| self.told(error.into()))?;
         output
             .into_message()
             .map_err(|problems| contract_broken(&name, &problems))
+    }
+
+    /// Tells a stop from a failure: a step whose worker died while it was being stopped ends by its time-out, and is
+    /// stopped all the same.
+    fn told(&self, error: StepError) -> StepError {
+        match error {
+            StepError::Failed(failure)
+                if failure.code == FailureCode::DeadlineExceeded && self.stop.is_cancelled() =>
+            {
+                StepError::Cancelled
+            }
+            StepError::Failed(_) | StepError::Cancelled => error,
+        }
     }
 
     /// Makes the run findable by what it is, unless whoever started it already did.

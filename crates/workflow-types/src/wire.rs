@@ -24,6 +24,8 @@ const ENCODING: &str = "encoding";
 const JSON_PLAIN: &[u8] = b"json/plain";
 const JSON_PROTOBUF: &[u8] = b"json/protobuf";
 const BINARY_NULL: &[u8] = b"binary/null";
+/// What is said of a wrong shape travels in a failure, so it is kept short.
+const MOST_MESSAGE_CHARS: usize = 500;
 
 /// What a message of the contracts can do; every generated message can.
 pub trait Message: Serialize + DeserializeOwned + Default + 'static {}
@@ -130,7 +132,7 @@ pub fn parse_json<T: DeserializeOwned + Default>(json: &[u8]) -> Result<T, Probl
     let value: Option<T> = serde_path_to_error::deserialize(&mut reader).map_err(shape_problem)?;
     reader
         .end()
-        .map_err(|error| Problems::one("$", error.to_string()))?;
+        .map_err(|error| Problems::one("$", shape_message(&error.to_string())))?;
     Ok(value.unwrap_or_default())
 }
 
@@ -159,7 +161,25 @@ fn shape_problem(error: serde_path_to_error::Error<serde_json::Error>) -> Proble
         path if path == "." || path == "?" => "$".to_owned(),
         path => path,
     };
-    Problems::one(path, error.into_inner().to_string())
+    Problems::one(path, shape_message(&error.into_inner().to_string()))
+}
+
+/// Says what is wrong with a shape without repeating what was sent: a document put into the wrong field would otherwise
+/// travel into the failure, and a large one would not fit there.
+fn shape_message(said: &str) -> String {
+    // Whichever quote comes first is the message's own; another one belongs to what was sent.
+    let masked = said.find(['"', '`']).and_then(|from| {
+        let rest = if said[from..].starts_with('"') {
+            "\", expected "
+        } else {
+            "`, expected "
+        };
+        let to = said.rfind(rest).filter(|to| from < *to)?;
+        Some(format!("{}…{}", &said[..=from], &said[to..]))
+    });
+    let masked = masked.unwrap_or_else(|| said.to_owned());
+    let plain = masked.replace("struct aiworkers.v1.", "an object, ");
+    plain.chars().take(MOST_MESSAGE_CHARS).collect()
 }
 
 #[cfg(test)]

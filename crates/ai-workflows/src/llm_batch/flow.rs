@@ -40,7 +40,7 @@ pub(super) enum End {
 }
 
 enum Paged {
-    End,
+    Done(LlmBatchOutput),
     NextRun,
 }
 
@@ -49,9 +49,9 @@ pub(super) async fn execute(run: &Run, request: &BatchRequest) -> Result<End, St
     let left = time_left(run, request);
     match supervision::within(run, left, work(run, request)).await {
         Ok(Paged::NextRun) => Ok(End::NextRun),
-        Ok(Paged::End) => Ok(End::Done(conclude(run).await?)),
+        Ok(Paged::Done(output)) => Ok(End::Done(output)),
         Err(StepError::Cancelled) => {
-            let mut output = conclude(&run.detached()).await?;
+            let mut output = conclude(run).await?;
             let items = run
                 .ctx
                 .state(|state| state.progress.file.as_ref().map_or(0, |file| file.items));
@@ -61,9 +61,9 @@ pub(super) async fn execute(run: &Run, request: &BatchRequest) -> Result<End, St
             Ok(End::Cancelled(output))
         }
         Err(StepError::Failed(failure)) => {
-            let detached = run.detached();
-            // The failure is what the caller has to know; a clean-up that fails too must not hide it.
-            let kept = conclude(&detached).await.ok().and_then(|output| output.results);
+            // What is still to do is bounded, and the failure is what the caller has to know.
+            run.stop.cancel_with_reason("failed");
+            let kept = conclude(run).await.ok().and_then(|output| output.results);
             Err(with_results(failure, kept.map(|blob| blob.uri)).into())
         }
     }
@@ -86,7 +86,7 @@ async fn work(run: &Run, request: &BatchRequest) -> Result<Paged, StepError> {
             }
         }
         if manifest.end {
-            return Ok(Paged::End);
+            return Ok(Paged::Done(conclude(run).await?));
         }
         if run.ctx.continue_as_new_suggested() || run.ctx.history_length() > HISTORY_LIMIT_EVENTS {
             return Ok(Paged::NextRun);
@@ -128,7 +128,30 @@ async fn next_page(run: &Run, request: &BatchRequest) -> Result<BuildManifestOut
         .await
 }
 
-/// Writes a page's results; from then on the page counts as done. Detached, because its answers are paid for.
+/// Writes results. A run that was stopped still writes, because the answers are paid for, but not without end: a worker
+/// that is away must not keep a stopped run open.
+async fn write(run: &Run, input: WriteResultsInput) -> Result<WriteResultsOutput, StepError> {
+    if !run.stop.is_cancelled() {
+        let written = run
+            .call(
+                DataDeclarations::write_results,
+                input.clone(),
+                policy::DOCUMENTS,
+                None,
+            )
+            .await;
+        match written {
+            Err(StepError::Cancelled) => {}
+            Ok(_) | Err(StepError::Failed(_)) => return written,
+        }
+    }
+    let within = Some(policy::CLEAN_UP_WITHIN);
+    run.detached()
+        .call(DataDeclarations::write_results, input, policy::CLEAN_UP, within)
+        .await
+}
+
+/// Writes a page's results; from then on the page counts as done.
 async fn publish(
     run: &Run,
     manifest: &BuildManifestOutput,
@@ -139,10 +162,7 @@ async fn publish(
         stage_prefix: run.scope.stage_prefix(),
         work: Some(Work::Page(ResultPage { number, receipts })),
     };
-    let _part: WriteResultsOutput = run
-        .detached()
-        .call(DataDeclarations::write_results, input, policy::DOCUMENTS, None)
-        .await?;
+    let _part = write(run, input).await?;
     let items = i32::try_from(manifest.items.len()).unwrap_or(i32::MAX);
     run.ctx.state_mut(|state| {
         let progress = &mut state.progress;
@@ -165,9 +185,7 @@ async fn conclude(run: &Run) -> Result<LlmBatchOutput, StepError> {
         stage_prefix: run.scope.stage_prefix(),
         work: Some(Work::Join(ResultJoin { pages })),
     };
-    let joined: WriteResultsOutput = run
-        .call(DataDeclarations::write_results, input, policy::DOCUMENTS, None)
-        .await?;
+    let joined = write(run, input).await?;
     let input = DiscardStagedInput {
         stage_prefix: run.scope.stage_prefix(),
         results: false,

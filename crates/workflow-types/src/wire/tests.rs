@@ -84,7 +84,7 @@ fn bytes_that_make_no_message_are_kept_as_a_problem() {
             Some("json/plain"),
             r#"{"placement":"PLACEMENT_MOON"}"#,
             "placement",
-            "PLACEMENT_MOON",
+            "PLACEMENT_DATA_WORKER",
         ),
         (Some("json/plain"), "{} {}", "$", "trailing"),
     ];
@@ -112,4 +112,25 @@ fn workers_let_unknown_fields_pass_and_tools_name_each() {
         .into_vec();
     let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["contnt", "parameters.temprature"]);
+}
+
+#[test]
+fn what_was_sent_is_not_repeated_however_large_it_is() {
+    let secret = "secret \", expected \" words ".repeat(50_000);
+    for json in [
+        serde_json::json!({"content": secret}),
+        serde_json::json!({"placement": secret}),
+        serde_json::json!({"deadlineSeconds": secret}),
+    ] {
+        let problems = parse_json::<LlmPipelineInput>(json.to_string().as_bytes())
+            .unwrap_err()
+            .into_vec();
+        let message = &problems[0].message;
+        assert!(
+            !message.contains("secret") && message.len() < 2_000,
+            "{}: {message}",
+            problems[0].path
+        );
+        assert!(!message.is_empty());
+    }
 }
