@@ -117,3 +117,20 @@ async fn an_answer_that_was_committed_and_never_reported_is_replayed() {
     assert_eq!(run.status().await.unwrap().replayed_calls, 1);
     rig.ledger().await.unwrap().audit(&rig.calls().unwrap()).unwrap();
 }
+
+#[tokio::test]
+async fn a_run_that_is_stopped_while_its_worker_dies_ends_as_stopped() {
+    let rig = Rig::start(held(1)).await.unwrap();
+    let mut worker = rig.ai_worker().await.unwrap();
+    let run = rig.ask("stopped").await.unwrap();
+    rig.provider.wait_for(1).await;
+    run.cancel(Some("no longer needed")).await.unwrap();
+    worker.kill().unwrap();
+    let _next = rig.ai_worker().await.unwrap();
+
+    let outcome::Error::Cancelled { reason, .. } = run.result().await.unwrap_err() else {
+        panic!("the run should have been cancelled");
+    };
+    assert_eq!(reason.as_deref(), Some("no longer needed"));
+    assert_eq!(rig.calls().unwrap().len(), 1);
+}

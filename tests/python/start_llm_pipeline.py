@@ -65,4 +65,8 @@ def arguments():
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    code = asyncio.run(main())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The SDK's native threads can bring down the interpreter on its way out; everything is said by now.
+    os._exit(code)
