@@ -47,6 +47,9 @@ test-system: setup ## Run the tests on a real Temporal server with real workers.
 test-faults: setup ## Run the tests that kill, stall and cut off processes. LONG=1 for longer ones.
 	@$(PYTHON) tools/test.py build faults
 
+histories: setup-runtime build ## Record the runs that the replay tests hold today's workflows against (tests/histories).
+	@$(WITH_TOOLS) exec $(PYTHON) tools/record_histories.py --binaries $(TARGET_DIR)/debug $(ARGS)
+
 lint: ## Check formatting and lints.
 	@$(PYTHON) tools/test.py fmt clippy
 
@@ -55,6 +58,9 @@ wasm: ## Check that the contract and workflow crates stay pure: they must compil
 
 docs: ## Build the API documentation, broken links denied, and run its examples.
 	@$(PYTHON) tools/test.py docs doctests
+
+docs-config: build ## Write docs/configuration.md from what the workers say of their configuration.
+	TAW_WRITE_DOCS=1 $(CARGO) test --workspace --locked --quiet --test system -- configuration::the_page
 
 deny: setup ## Check licences, banned crates, sources and known vulnerabilities of all dependencies.
 	@$(PYTHON) tools/test.py deny audit
@@ -66,4 +72,4 @@ bench: setup-runtime ## Measure what docs/performance.md shows, in a release bui
 clean-dev: ## Delete the state of `make dev` and `make demo` in this clone (.dev): server database, journal, blobs.
 	rm -rf .dev
 
-.PHONY: help setup setup-runtime build dev demo test test-fast test-system test-faults lint wasm docs deny bench clean-dev
+.PHONY: help setup setup-runtime build dev demo test test-fast test-system test-faults histories lint wasm docs docs-config deny bench clean-dev

@@ -6,13 +6,17 @@
 //! payload in them, because replay alone stops at the first command that differs and never looks at a result that no
 //! decision depends on.
 //!
-//! A history is recorded with `pipelinectl history export <id> --out tests/histories/<what-it-shows>.json`.
+//! `make histories` records all of them anew, which is right until a release is out. From then on runs under way are
+//! older than the code, so files are only added: those of a new behaviour, beside those of the old.
 
 // Marked as tests, although the whole binary is: only so do the lints that spare tests know the functions that tests
 // share.
 #[cfg(test)]
 #[path = "replay/gate.rs"]
 mod gate;
+#[cfg(test)]
+#[path = "replay/kinds.rs"]
+mod kinds;
 #[cfg(test)]
 #[path = "replay/payloads.rs"]
 mod payloads;

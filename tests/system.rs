@@ -7,6 +7,12 @@
 // Marked as tests, although the whole binary is: only so do the lints that spare tests know the functions that tests
 // share.
 #[cfg(test)]
+#[path = "system/answers_kept.rs"]
+mod answers_kept;
+#[cfg(test)]
+#[path = "system/api_keys.rs"]
+mod api_keys;
+#[cfg(test)]
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[cfg(test)]
@@ -19,20 +25,41 @@ mod cancelling;
 #[path = "system/chunks.rs"]
 mod chunks;
 #[cfg(test)]
+#[path = "system/clean_up.rs"]
+mod clean_up;
+#[cfg(test)]
 #[path = "system/command_line.rs"]
 mod command_line;
+#[cfg(test)]
+#[path = "system/configuration.rs"]
+mod configuration;
 #[cfg(test)]
 #[path = "system/deadlines.rs"]
 mod deadlines;
 #[cfg(test)]
+#[path = "system/exit_codes.rs"]
+mod exit_codes;
+#[cfg(test)]
 #[path = "system/local_model.rs"]
 mod local_model;
+#[cfg(test)]
+#[path = "system/mutual_tls.rs"]
+mod mutual_tls;
 #[cfg(test)]
 #[path = "system/other_clients.rs"]
 mod other_clients;
 #[cfg(test)]
+#[path = "system/refused.rs"]
+mod refused;
+#[cfg(test)]
 #[path = "system/repair.rs"]
 mod repair;
 #[cfg(test)]
+#[path = "system/secured.rs"]
+mod secured;
+#[cfg(test)]
 #[path = "system/stack.rs"]
 mod stack;
+#[cfg(test)]
+#[path = "system/time_skipping.rs"]
+mod time_skipping;

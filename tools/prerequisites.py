@@ -18,10 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def problems(group_test):
-    """Lists every missing prerequisite as one line each, with how to get it; empty when all are there."""
+    """Lists every missing prerequisite as one line each, with how to get it; empty when all are there.
+
+    The test runner is none: set-up fetches it where the machine has none of its own.
+    """
     found = [rust(), c_compiler(), *python(group_test), make()]
-    if group_test:
-        found.append(nextest())
     return [problem for problem in found if problem]
 
 
@@ -75,10 +76,21 @@ def make():
 
 
 def nextest():
-    """Checks for the test runner."""
-    if shutil.which("cargo-nextest"):
+    """Finds the machine's own test runner; None when there is none, or one older than the tests' settings ask for."""
+    found = shutil.which("cargo-nextest")
+    if not found:
         return None
-    return "cargo-nextest: not on the PATH; run `cargo install --locked cargo-nextest` (some minutes, once)"
+    wanted = least_nextest_version()
+    match = re.match(r"cargo-nextest (\d+)\.(\d+)\.(\d+)", first_line([found, "--version"]))
+    if not match or tuple(map(int, match.groups())) < tuple(map(int, wanted.split("."))):
+        return None
+    return found
+
+
+def least_nextest_version():
+    """Reads `nextest-version` from the tests' settings, the one place where it is written."""
+    settings = (ROOT / ".config/nextest.toml").read_text(encoding="utf-8")
+    return re.search(r'^nextest-version = "([\d.]+)"', settings, re.MULTILINE)[1]
 
 
 def system_package(debian, mac):

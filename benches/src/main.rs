@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
         let table = match what {
             What::Startup => workers::startup(&bench).await,
             What::Memory => workers::memory(&bench).await,
-            What::Sizes => sizes::measure(&bench).await,
+            What::Sizes => sizes::measure(&bench),
             What::Journal => journal::measure(&bench).await,
             What::Model => model::measure(&bench).await,
             What::Pipeline => pipeline::measure(&bench).await,

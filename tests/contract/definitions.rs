@@ -4,7 +4,7 @@
 //! in `ai-workflows`. Nothing but these tests ties the two: the functions below don't compile when their payloads differ,
 //! and fail when their names do.
 
-use ai_workflows::{LlmBatchWorkflow, LlmPipelineWorkflow};
+use ai_workflows::{DiscardStagedWorkflow, LlmBatchWorkflow, LlmPipelineWorkflow};
 use serde_json::json;
 use temporalio_common::{
     ActivityDefinition, HasWorkflowDefinition, QueryDefinition, SignalDefinition, WorkflowDefinition,
@@ -15,7 +15,7 @@ use workflow_types::{
     names::{self, AI_CONTRACT, DATA_CONTRACT, QueueContract, search_attribute},
     proto,
     wire::Wire,
-    workflows::{Cancel, LlmBatch, LlmPipeline, Status, UsageQuery},
+    workflows::{Cancel, DiscardStaged, LlmBatch, LlmPipeline, Status, UsageQuery},
 };
 
 use crate::snapshots;
@@ -87,6 +87,12 @@ fn the_batch_is_implemented_as_declared() {
     same_signal::<LlmBatchWorkflow, _, _>(&Cancel(LlmBatch), &LlmBatchWorkflow::cancel);
     same_query::<LlmBatchWorkflow, _, _>(&Status(LlmBatch), &LlmBatchWorkflow::status);
     same_query::<LlmBatchWorkflow, _, _>(&UsageQuery(LlmBatch), &LlmBatchWorkflow::usage);
+}
+
+#[test]
+fn what_removes_later_is_implemented_as_declared() {
+    same_workflow(&DiscardStaged, &DiscardStagedWorkflow::run);
+    assert_eq!(DiscardStagedWorkflow::name(), names::DISCARD_STAGED_LATER);
 }
 
 /// Gives an activity's name; its payloads are `I` and `O` or this doesn't compile.

@@ -4,7 +4,7 @@
 //! makes them, so that a forgotten registration doesn't wait for the tests with a server.
 
 use activity_context::BlockingPool;
-use ai_workflows::{LlmBatchWorkflow, LlmPipelineWorkflow};
+use ai_workflows::{DiscardStagedWorkflow, LlmBatchWorkflow, LlmPipelineWorkflow};
 use blob_store::BlobStore;
 use data_activities::{DataActivities, Models};
 use llm_activities::{LlmActivities, Providers};
@@ -47,6 +47,8 @@ async fn the_ai_worker_registers_what_its_queue_lists() {
         .register_workflow::<LlmPipelineWorkflow>()
         .unwrap()
         .register_workflow::<LlmBatchWorkflow>()
+        .unwrap()
+        .register_workflow::<DiscardStagedWorkflow>()
         .unwrap()
         .register_activities(LlmActivities::new(services))
         .build();

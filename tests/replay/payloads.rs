@@ -55,7 +55,9 @@ fn types(name: &str) -> Option<(Decode, Decode)> {
         names::PREPROCESS_DATA => (decode::<PreprocessDataInput>, decode::<PreprocessDataOutput>),
         names::BUILD_MANIFEST => (decode::<BuildManifestInput>, decode::<BuildManifestOutput>),
         names::WRITE_RESULTS => (decode::<WriteResultsInput>, decode::<WriteResultsOutput>),
-        names::DISCARD_STAGED => (decode::<DiscardStagedInput>, decode::<DiscardStagedOutput>),
+        names::DISCARD_STAGED | names::DISCARD_STAGED_LATER => {
+            (decode::<DiscardStagedInput>, decode::<DiscardStagedOutput>)
+        }
         _ => return None,
     })
 }

@@ -10,9 +10,13 @@
 //! - [`Rig`] is all of it in one temporary folder; a test starts one.
 //! - [`Process`] is a child that is stopped by its id when it is dropped, and whose log is shown when a test fails.
 //! - [`Server`] can be killed, and comes back on the same port and database.
+//! - [`SkippingRig`] is the same around a server whose clock jumps over hours.
 //! - [`Worker`] is an `ai-worker` or a `data-worker` with its probes.
+//! - [`Front`] stands before the server as TLS, client certificates or an API key; [`Authority`] makes its certificates.
 //! - [`Ledger`] reads the journal, and [`Ledger::audit`] holds it against the provider's account.
 
+mod authority;
+mod front;
 mod history;
 mod ledger;
 mod patience;
@@ -20,12 +24,16 @@ mod probe;
 mod process;
 mod rig;
 mod server;
+mod skipping;
 mod worker;
 
+pub use authority::{Authority, Credential, CredentialFiles};
+pub use front::{Call, Front, Terms};
 pub use history::Attempts;
 pub use ledger::Ledger;
 pub use patience::{outage, within};
 pub use process::Process;
 pub use rig::{MODEL, Rig, prompt};
 pub use server::Server;
+pub use skipping::{SkippingRig, Times};
 pub use worker::{Settings, Worker};

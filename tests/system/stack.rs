@@ -40,6 +40,8 @@ pub(crate) const SCRIPTED: &str = "chaos/scripted";
 pub(crate) struct Plan {
     /// Where the model [`SCRIPTED`] is.
     pub(crate) provider: Option<String>,
+    /// How many tokens [`SCRIPTED`] takes; 4,096 unless a test needs more.
+    pub(crate) context_window: Option<u32>,
     /// The number of events from which on the server suggests to continue as new.
     pub(crate) suggest_continue_as_new: Option<u32>,
     /// Starts the server alone.
@@ -100,7 +102,7 @@ impl Stack {
             .stdout(Stdio::piped())
             .stderr(fs::File::create(folder.path().join("dev.log")).unwrap())
             .env("CANDLE_NUM_THREADS", "1")
-            .envs(settings(plan.provider.as_deref()));
+            .envs(settings(plan));
         if let Some(temporal) = temporal {
             command.arg("--temporal-bin").arg(temporal);
         }
@@ -333,11 +335,12 @@ pub(crate) fn temporal_variables() -> Vec<OsString> {
 }
 
 /// What tells both workers of the scripted model.
-fn settings(base_url: Option<&str>) -> Vec<(&'static str, String)> {
-    let Some(base_url) = base_url else {
+pub(crate) fn settings(plan: &Plan) -> Vec<(&'static str, String)> {
+    let Some(base_url) = &plan.provider else {
         return Vec::new();
     };
-    let model = "{ context_window = 4096, billing = { kind = \"free\" } }";
+    let window = plan.context_window.unwrap_or(4096);
+    let model = format!("{{ context_window = {window}, billing = {{ kind = \"free\" }} }}");
     vec![
         (
             "AI_WORKER__MODELS__OPENAI",
@@ -347,7 +350,7 @@ fn settings(base_url: Option<&str>) -> Vec<(&'static str, String)> {
         ),
         (
             "DATA_WORKER__DOCUMENTS__MODELS",
-            format!("{{ \"{SCRIPTED}\" = {{ context_window = 4096 }} }}"),
+            format!("{{ \"{SCRIPTED}\" = {{ context_window = {window} }} }}"),
         ),
     ]
 }

@@ -71,13 +71,13 @@ const LAYOUT: &[Row] = &[
                                                 "llm-activities", "local-models", "model-clients", "worker-factory",
                                                 "workflow-types"]),
     row("data-worker",      Layer::Binaries,  &["blob-store", "data-activities", "worker-factory", "workflow-types"]),
-    row("pipelinectl",      Layer::Binaries,  &["blob-store", "temporal-client", "workflow-types"]),
+    row("pipelinectl",      Layer::Binaries,  &["blob-store", "documents", "temporal-client", "workflow-types"]),
 
     row("benches",          Layer::Tests,     &["chaos-provider", "effect-journal", "local-models", "model-clients",
                                                 "temporal-client", "workflow-types"]),
     Row { name: "system-tests", layer: Layer::Tests,
-          uses: &["ai-workflows", "blob-store", "chaos-provider", "effect-journal", "temporal-client", "workflow-types"],
-          tests_use: &["activity-context", "data-activities", "llm-activities", "worker-factory"] },
+          uses: &["blob-store", "chaos-provider", "effect-journal", "temporal-client", "workflow-types"],
+          tests_use: &["activity-context", "ai-workflows", "data-activities", "llm-activities", "worker-factory"] },
 ];
 
 /// Crates with exactly these first-party dependencies, whatever the table says: they are what makes the rest possible.

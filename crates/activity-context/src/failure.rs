@@ -4,13 +4,30 @@
 //! activity is therefore a short shell around a function with a typed error, and the shell converts that
 //! error here, where code, retryability and delay are fields and cannot be forgotten.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use temporalio_common::{
     data_converters::TemporalSerializable,
     error::{ApplicationFailure, FailurePayloads},
 };
 use temporalio_sdk::activities::ActivityError;
+
+/// Says what went wrong with all that lies under it, in one line.
+///
+/// A failure is all that crosses to the workflow, so its message carries the whole chain. A cause whose words are already
+/// there is left out: many errors repeat their source's.
+pub fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let shown = cause.to_string();
+        if !text.contains(&shown) {
+            text = format!("{text}: {shown}");
+        }
+        source = cause.source();
+    }
+    text
+}
 
 /// A failure as it crosses to the workflow.
 #[derive(Debug)]
@@ -102,7 +119,28 @@ mod tests {
 
     use temporalio_sdk::activities::ActivityError;
 
-    use super::Failure;
+    use super::{Failure, with_sources};
+
+    #[derive(Debug, thiserror::Error)]
+    enum Chained {
+        #[error("outer")]
+        Outer(#[source] Box<Chained>),
+        #[error("it says: {0}")]
+        Quoting(#[source] Box<Chained>),
+        #[error("inner")]
+        Inner,
+    }
+
+    #[test]
+    fn a_message_carries_the_whole_chain_and_nothing_twice() {
+        let inner = Box::new(Chained::Inner);
+        let quoting = Box::new(Chained::Quoting(inner));
+        assert_eq!(with_sources(&Chained::Outer(quoting)), "outer: it says: inner");
+        assert_eq!(
+            with_sources(&Chained::Outer(Box::new(Chained::Inner))),
+            "outer: inner"
+        );
+    }
 
     #[test]
     fn code_retryability_delay_and_message_survive_the_conversion() {

@@ -9,13 +9,13 @@ mod threads;
 use std::{process::ExitCode, sync::Arc};
 
 use activity_context::BlockingPool;
-use ai_workflows::{LlmBatchWorkflow, LlmPipelineWorkflow};
+use ai_workflows::{DiscardStagedWorkflow, LlmBatchWorkflow, LlmPipelineWorkflow};
 use blob_store::BlobStore;
 use llm_activities::{LlmActivities, Metrics, Providers, Services};
 use local_models::LocalModels;
 use model_clients::{openai, provider::ModelProvider};
 use options::AiWorkerOptions;
-use worker_factory::{BoxError, Contract, Host, Invocation, Places, Service};
+use worker_factory::{BoxError, Contract, Host, Invocation, Service};
 use workflow_types::names::{AI_CONTRACT, AI_QUEUE};
 
 const SERVICE: Service = Service {
@@ -36,16 +36,7 @@ const SERVICE: Service = Service {
 fn main() -> ExitCode {
     let invocation = Invocation::new(std::env::args_os(), std::env::vars_os());
     threads::limit(&invocation);
-    let places = Places::resolve(&invocation.env);
-    let environment = options::unicode(&invocation.env);
-    worker_factory::main(
-        SERVICE,
-        &invocation,
-        move |mut options: AiWorkerOptions, host| async move {
-            options.fill(places.as_ref(), environment)?;
-            compose(options, host).await
-        },
-    )
+    worker_factory::main(SERVICE, &invocation, compose)
 }
 
 async fn compose(options: AiWorkerOptions, mut host: Host) -> Result<Host, BoxError> {
@@ -67,6 +58,7 @@ async fn compose(options: AiWorkerOptions, mut host: Host) -> Result<Host, BoxEr
     };
     host.worker.register_workflow::<LlmPipelineWorkflow>()?;
     host.worker.register_workflow::<LlmBatchWorkflow>()?;
+    host.worker.register_workflow::<DiscardStagedWorkflow>()?;
     host.worker.register_activities(LlmActivities::new(services));
     host.check("journal writable", move || {
         let journal = Arc::clone(&journal);

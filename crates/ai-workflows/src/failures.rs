@@ -5,7 +5,8 @@
 //! one, rather than being given the nearest code.
 
 use temporalio_workflow::{
-    ActivityExecutionError, ChildWorkflowExecutionError, ChildWorkflowStartError, WorkflowTermination,
+    ActivityExecutionError, ChildWorkflowExecutionError, ChildWorkflowStartError, RetryState, TimeoutType,
+    WorkflowTermination,
     common::error::{ApplicationFailure, IncomingError},
 };
 use workflow_types::{
@@ -96,7 +97,12 @@ impl From<ActivityExecutionError> for StepError {
         let shown = error.to_string();
         match error {
             ActivityExecutionError::Cancelled(_) => Self::Cancelled,
-            ActivityExecutionError::Failed(failure) => read(failure.cause(), &shown),
+            // The server does not begin a retry that would end too late; then there is no time-out, only this word for it.
+            ActivityExecutionError::Failed(failure) => read(
+                failure.cause(),
+                (failure.retry_state() == RetryState::Timeout).then_some(TimeoutType::ScheduleToClose),
+                &shown,
+            ),
             ActivityExecutionError::Serialization(_) | _ => defect(&shown),
         }
     }
@@ -107,7 +113,7 @@ impl From<ChildWorkflowExecutionError> for StepError {
         let shown = error.to_string();
         match error.as_cancelled() {
             Some(_) => Self::Cancelled,
-            None => read(error.reason(), &shown),
+            None => read(error.reason(), None, &shown),
         }
     }
 }
@@ -132,9 +138,8 @@ pub(crate) fn contract_broken(activity: &str, problems: &Problems) -> StepError 
     Failure::new(FailureCode::Internal, message).into()
 }
 
-fn read(cause: Option<&IncomingError>, shown: &str) -> StepError {
+fn read(cause: Option<&IncomingError>, mut timed_out: Option<TimeoutType>, shown: &str) -> StepError {
     let mut link = cause;
-    let mut timed_out = None;
     while let Some(error) = link {
         match error {
             IncomingError::Application(failure) => {
@@ -165,7 +170,7 @@ fn read(cause: Option<&IncomingError>, shown: &str) -> StepError {
     }
 }
 
-fn application(failure: &ApplicationFailure, timed_out: Option<temporalio_workflow::TimeoutType>) -> Failure {
+fn application(failure: &ApplicationFailure, timed_out: Option<TimeoutType>) -> Failure {
     let details: Option<Wire<FailureDetails>> = failure.details().unwrap_or_default();
     let problems = details
         .and_then(|details| details.into_message().ok())

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod clean_up;
+mod discard_staged;
 mod failures;
 mod inference;
 mod lanes;
@@ -13,5 +15,6 @@ mod steps;
 mod supervision;
 mod usage;
 
+pub use discard_staged::DiscardStagedWorkflow;
 pub use llm_batch::LlmBatchWorkflow;
 pub use llm_pipeline::LlmPipelineWorkflow;

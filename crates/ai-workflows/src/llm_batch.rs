@@ -29,8 +29,11 @@ use workflow_types::{
 use crate::{
     failures::{Failure, StepError, cancelled},
     signals::Signals,
-    steps::Steps,
+    steps::{FAILED, Steps},
 };
+
+/// The value of the search attribute `AiPipeline`.
+const KIND: &str = "llm-batch";
 
 /// A JSONL file of requests, durable.
 #[workflow]
@@ -68,10 +71,11 @@ impl LlmBatchWorkflow {
 
     #[run(name = "LlmBatchWorkflow")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Wire<LlmBatchOutput>> {
-        let request = ctx
-            .state(|state| state.request.clone())
-            .map_err(|found| Failure::from(found).terminate())?;
         let steps = Steps::new(ctx);
+        let request = ctx.state(|state| state.request.clone()).map_err(|found| {
+            steps.show_refused(KIND);
+            Failure::from(found).terminate()
+        })?;
         ctx.state_mut(|state| state.signals.arm(steps.stop.clone()));
         let tenant = request.defaults.tenant.as_deref();
         let model = request
@@ -79,7 +83,7 @@ impl LlmBatchWorkflow {
             .model
             .as_deref()
             .unwrap_or(workflow_types::request::DEFAULT_MODEL);
-        steps.describe("llm-batch", tenant, model);
+        steps.describe(KIND, tenant, model);
         match flow::execute(&steps, &request).await {
             Ok(flow::End::Done(output)) => Ok(Wire::new(output)),
             Ok(flow::End::NextRun) => {
@@ -97,7 +101,7 @@ impl LlmBatchWorkflow {
                 Err(WorkflowTermination::cancelled_with_details(Wire::new(output)))
             }
             Err(StepError::Failed(failure)) => {
-                steps.show_stage("failed");
+                steps.show_stage(FAILED);
                 Err(failure.terminate())
             }
             Err(StepError::Cancelled) => {

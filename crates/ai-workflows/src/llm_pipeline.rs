@@ -23,9 +23,12 @@ use crate::{
     failures::{Failure, StepError, cancelled},
     saga::Saga,
     signals::Signals,
-    steps::Steps,
+    steps::{FAILED, Steps},
     supervision,
 };
+
+/// The value of the search attribute `AiPipeline`.
+const KIND: &str = "llm";
 
 /// One request to a model, durable.
 #[workflow]
@@ -50,12 +53,13 @@ impl LlmPipelineWorkflow {
 
     #[run(name = "LlmPipelineWorkflow")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<Wire<LlmPipelineOutput>> {
-        let request = ctx
-            .state(|state| state.request.clone())
-            .map_err(|found| Failure::from(found).terminate())?;
         let steps = Steps::new(ctx);
+        let request = ctx.state(|state| state.request.clone()).map_err(|found| {
+            steps.show_refused(KIND);
+            Failure::from(found).terminate()
+        })?;
         ctx.state_mut(|state| state.signals.arm(steps.stop.clone()));
-        steps.describe("llm", request.tenant.as_deref(), &request.model.to_string());
+        steps.describe(KIND, request.tenant.as_deref(), &request.model.to_string());
         let mut saga = Saga::default();
         let deadline = request.deadline;
         let result = supervision::within(&steps, deadline, flow::execute(&steps, request, &mut saga)).await;
@@ -66,7 +70,7 @@ impl LlmPipelineWorkflow {
         flow::compensate(&steps, saga).await;
         match error {
             StepError::Failed(failure) => {
-                steps.show_stage("failed");
+                steps.show_stage(FAILED);
                 Err(failure.terminate())
             }
             StepError::Cancelled => {

@@ -51,8 +51,8 @@ pub const DOCUMENTS: Policy = Policy {
     attempts: None,
 };
 
-/// Removing what was staged: given up after a while, because the run it belongs to has ended and waits for it.
-pub const CLEAN_UP: Policy = Policy {
+/// Writing what a stopped batch has: given up after a while, because the batch has ended and waits for it.
+pub const KEEP: Policy = Policy {
     queue: DATA_QUEUE,
     start_to_close: Duration::from_mins(5),
     heartbeat: HEARTBEAT,
@@ -61,9 +61,29 @@ pub const CLEAN_UP: Policy = Policy {
     attempts: Some(10),
 };
 
-/// How long removing may take with all its attempts, also when no worker takes it: within what a starter grants beyond
-/// the deadline, so that the run still says itself how it ended.
-pub const CLEAN_UP_WITHIN: Duration = Duration::from_mins(5);
+/// How long writing what a stopped batch has may take with all its attempts, also when no worker takes it: within what a
+/// starter grants beyond the deadline, so that the run still says itself how it ended.
+pub const KEEP_WITHIN: Duration = Duration::from_mins(5);
+
+/// Removing what was staged.
+pub const DISCARD: Policy = Policy {
+    queue: DATA_QUEUE,
+    start_to_close: Duration::from_mins(10),
+    heartbeat: HEARTBEAT,
+    first_retry: Duration::from_secs(1),
+    longest_retry: Duration::from_mins(5),
+    attempts: None,
+};
+
+/// How long a run that has nothing else to do waits for what it staged to be removed: a worker that is there takes a
+/// fraction of it, and whoever waits for the result waits as long.
+pub const DISCARD_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long what a run left behind is tried to be removed after the run: longer than workers are usually away.
+pub const DISCARD_LATER_WITHIN: Duration = Duration::from_hours(7 * 24);
+
+/// How long the run that does so may take, so that it fails by itself when its time is up.
+pub const DISCARD_LATER_RUN: Duration = Duration::from_hours(7 * 24 + 1);
 
 impl Policy {
     /// Gives the options of one call that ends with `token`, and within `within` when that is given.
@@ -103,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_policy_beats_and_ends() {
-        for policy in [GENERATE, DOCUMENTS, CLEAN_UP] {
+        for policy in [GENERATE, DOCUMENTS, KEEP, DISCARD] {
             assert!(policy.heartbeat < policy.start_to_close, "{policy:?}");
             assert!(policy.first_retry <= policy.longest_retry, "{policy:?}");
         }

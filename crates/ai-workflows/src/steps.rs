@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use temporalio_workflow::{
-    ChildWorkflowOptions, WorkflowCancellationToken, WorkflowContext,
-    common::{ActivityDefinition, SearchAttributeKey, WorkflowDefinition},
+    ChildWorkflowOptions, ParentClosePolicy, WorkflowCancellationToken, WorkflowContext,
+    common::{
+        ActivityDefinition, SearchAttributeKey, WorkflowDefinition, data_converters::TemporalDeserializable,
+    },
 };
 use workflow_types::{
     failure::FailureCode,
@@ -22,6 +24,9 @@ const PIPELINE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_
 const TENANT: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::TENANT);
 const MODEL: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::MODEL);
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::STAGE);
+
+/// The stage of a run that failed.
+pub(crate) const FAILED: &str = "failed";
 
 /// One run's way to its activities.
 pub(crate) struct Steps<W> {
@@ -121,6 +126,32 @@ impl<W> Steps<W> {
             .map_err(|problems| contract_broken(&name, &problems))
     }
 
+    /// Starts a workflow that goes on when this run has ended, and returns once the server has it.
+    pub(crate) async fn leave_to<D, I>(
+        &self,
+        definition: D,
+        input: I,
+        workflow_id: String,
+        within: Duration,
+    ) -> Result<(), StepError>
+    where
+        D: WorkflowDefinition<Input = Wire<I>> + 'static,
+        D::Output: TemporalDeserializable,
+        I: Message,
+    {
+        let options = ChildWorkflowOptions::builder()
+            .workflow_id(workflow_id)
+            .cancellation_token(self.stop.clone())
+            .parent_close_policy(ParentClosePolicy::Abandon)
+            .execution_timeout(within)
+            .build();
+        let _started = self
+            .ctx
+            .start_child_workflow(definition, Wire::new(input), options)
+            .await?;
+        Ok(())
+    }
+
     /// Tells a stop from a failure: a step whose worker died while it was being stopped ends by its time-out, and is
     /// stopped all the same.
     fn told(&self, error: StepError) -> StepError {
@@ -146,6 +177,15 @@ impl<W> Steps<W> {
         ];
         self.ctx
             .upsert_search_attributes(always.into_iter().chain(tenant));
+    }
+
+    /// Makes a run findable that was refused. What it asked for is left out, because nothing of it has been checked.
+    pub(crate) fn show_refused(&self, pipeline: &str) {
+        let known = self.ctx.search_attributes().get(&PIPELINE).is_some();
+        let pipeline = (!known).then(|| PIPELINE.value_set(pipeline.to_owned()));
+        let stage = STAGE.value_set(FAILED.to_owned());
+        self.ctx
+            .upsert_search_attributes(pipeline.into_iter().chain([stage]));
     }
 
     /// Makes the run findable by where it is.

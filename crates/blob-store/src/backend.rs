@@ -73,6 +73,20 @@ impl Scheme {
         }
     }
 
+    /// Tells whether the option's value is the path of a file.
+    pub(crate) fn names_file(self, key: &str) -> bool {
+        let files: &[&str] = match self {
+            Self::File => &[],
+            Self::S3 => &[
+                "aws_web_identity_token_file",
+                "aws_container_authorization_token_file",
+            ],
+            Self::Google => &["google_service_account", "google_application_credentials"],
+            Self::Azure => &["azure_federated_token_file"],
+        };
+        files.iter().any(|file| self.same_key(file, key))
+    }
+
     /// Opens a store behind HTTP, with the address's path as the prefix of everything.
     pub(crate) fn open(
         self,

@@ -12,7 +12,7 @@ mod store;
 mod writer;
 
 pub use error::Error;
-pub use options::{DEFAULT_MAX_OBJECT_BYTES, Options, Problem};
+pub use options::{DEFAULT_MAX_OBJECT_BYTES, LOCAL_FOLDER, Options, Problem};
 pub use reader::Reader;
 pub use staged::{StagePrefix, StagedPath};
 pub use store::{BlobStore, StoredObject};

@@ -5,14 +5,18 @@
 //! them. An unknown key is a problem and not ignored, as the library would.
 //!
 //! Pods are handed their identity by variables (a role and a token file), and only a binary may read those; it passes
-//! them to [`Options::fill_from`].
+//! them to [`Options::fill`], where every worker that is told nothing also gets the same folder.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use crate::backend::Scheme;
+
+/// The folder of a worker that is told of no store, below the user's state folder.
+pub const LOCAL_FOLDER: &str = "blobs";
 
 /// The largest object that is held in memory as a whole unless the options say otherwise: 256 MiB.
 pub const DEFAULT_MAX_OBJECT_BYTES: u64 = 256 * 1024 * 1024;
@@ -21,20 +25,31 @@ const SUPPORTED: &str =
     "give file:///absolute/folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix";
 
 /// Configures the blob store; plain data, checked by [`Options::validate`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// The store: `file:///absolute/folder` (created if missing), `s3://bucket/prefix`, `gs://bucket/prefix` or
-    /// `az://container/prefix`. Required. Its last `.` and `..` segments are resolved as in any URL.
+    /// `az://container/prefix`. All workers need the same one. `.` and `..` segments are resolved as in any URL.
+    #[schemars(extend(
+        "x-unset" = "the folder `blobs` in the user's state folder",
+        "examples" = ["s3://my-bucket/pipelines"]
+    ))]
     pub url: String,
     /// What the provider needs, by `object_store`'s keys such as `aws_region`, `aws_endpoint`, `allow_http`,
-    /// `google_service_account` or `azure_storage_account_name`. Values are shown as `[redacted]`.
+    /// `google_service_account` or `azure_storage_account_name`. What is not set here is taken from the provider's own
+    /// variables, `AWS_*`, `GOOGLE_*` or `AZURE_*`. Values are secret: they are shown as `[redacted]`.
     #[serde(serialize_with = "redacted")]
+    #[schemars(extend(
+        "writeOnly" = true,
+        "x-unset" = "the provider's variables alone",
+        "examples" = [{"aws_region": "eu-central-1"}]
+    ))]
     pub options: BTreeMap<String, String>,
-    /// Whether `file:///` references are read from this machine. For development only; false unless given.
+    /// Whether `file:///` references are read from this machine. For development only.
     pub allow_file_references: bool,
-    /// The largest object that is read or written as a whole, in bytes; 256 MiB unless given. Files that are read line
-    /// by line may be larger.
+    /// The largest object that is read or written as a whole, in bytes. Files that are read line by line may be
+    /// larger.
+    #[schemars(range(min = 1))]
     pub max_object_bytes: u64,
 }
 
@@ -69,6 +84,18 @@ impl Options {
         problems
     }
 
+    /// Fills in what nobody set: the address, from `folder_url`, and what [`Options::fill_from`] finds.
+    pub fn fill(
+        &mut self,
+        folder_url: Option<String>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) {
+        if self.url.is_empty() {
+            self.url = folder_url.unwrap_or_default();
+        }
+        self.fill_from(variables);
+    }
+
     /// Takes over the variables of the environment that belong to the store's provider (`AWS_…`, `GOOGLE_…`,
     /// `AZURE_…`) and that [`Options::options`] does not set already, under whichever spelling.
     pub fn fill_from(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
@@ -83,6 +110,18 @@ impl Options {
                 self.options.insert(key, value);
             }
         }
+    }
+
+    /// Gives the files that the provider's options name, each under its path within these options. The store reads
+    /// them when it is used.
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        let Ok((_, scheme)) = self.scheme() else {
+            return Vec::new();
+        };
+        let named = self.options.iter().filter(|(key, _)| scheme.names_file(key));
+        named
+            .map(|(key, path)| (format!("options.{key}"), PathBuf::from(path)))
+            .collect()
     }
 
     /// Parses the address, or says what is wrong with it.

@@ -3,10 +3,17 @@
 //! Deleting by prefix is the one operation that can lose somebody else's data, and a prefix arrives as text from a
 //! workflow's input. So it is parsed into a [`StagePrefix`], which is the folder of exactly one run or lies below it;
 //! an empty text, `runs/`, or a path with `..` never becomes one, and nothing else can be deleted or written.
+//!
+//! A workflow id may have 1,000 bytes, three times as many once percent-encoded, and no file system takes that as the
+//! name of a folder. A name that is too long is kept as its hash, by parsing, so that whoever is handed the same prefix
+//! comes to the same place. Refusing such an id instead would be news for a run that any client has started already.
 
 use std::fmt;
 
-use crate::Error;
+use crate::{Error, digest::Digest};
+
+/// The longest name of a folder that file systems take, in bytes.
+const LONGEST_NAME_BYTES: usize = 255;
 
 const SEGMENT_RULE: &str =
     "has a segment that is empty, `.`, `..`, or holds more than letters, digits and `._-%`";
@@ -20,6 +27,8 @@ pub struct StagePrefix(String);
 impl StagePrefix {
     /// Parses the prefix of a run: exactly `runs/<workflow id>/<first run id>/`.
     ///
+    /// An id above 255 bytes stands in the place as `sha256-` and its hash.
+    ///
     /// # Errors
     ///
     /// [`Error::Address`] for any other text.
@@ -31,7 +40,7 @@ impl StagePrefix {
         if *root != "runs" || ids.len() != 2 || !ids.iter().all(|id| is_segment(id)) {
             return Err(Error::address(text, PREFIX_RULE));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(kept(text)))
     }
 
     /// Gives a folder below this one; `name` may have several segments.
@@ -81,6 +90,8 @@ pub struct StagedPath(String);
 impl StagedPath {
     /// Parses `runs/<workflow id>/<first run id>/<name>`; the name may have several segments.
     ///
+    /// A segment above 255 bytes stands in the place as `sha256-` and its hash.
+    ///
     /// # Errors
     ///
     /// [`Error::Address`] for any other text.
@@ -90,7 +101,7 @@ impl StagedPath {
         {
             return Err(Error::address(text, PATH_RULE));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(kept(text)))
     }
 
     /// Gives the path inside the store.
@@ -108,6 +119,25 @@ impl fmt::Display for StagedPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Gives a path as it is kept, with a hash for every segment that is too long for a name.
+///
+/// An id that is spelt like another one's hash shares that folder and nothing below it: the first run id, which the
+/// server makes, and the hashes that name uploads are different ones.
+fn kept(path: &str) -> String {
+    let segments: Vec<String> = path
+        .split('/')
+        .map(|segment| {
+            if segment.len() <= LONGEST_NAME_BYTES {
+                return segment.to_owned();
+            }
+            let mut digest = Digest::default();
+            digest.update(segment.as_bytes());
+            format!("sha256-{}", digest.hex())
+        })
+        .collect();
+    segments.join("/")
 }
 
 /// Tells whether a text is one segment as `run_scope::percent_encode` writes it.
@@ -136,6 +166,45 @@ mod tests {
         let path = prefix.path("results/parts/000001.jsonl").unwrap();
         assert_eq!(StagedPath::parse(path.as_str()).unwrap(), path);
         assert_eq!(path.uri(), format!("blob:{prefix}results/parts/000001.jsonl"));
+    }
+
+    #[tokio::test]
+    async fn an_id_too_long_for_a_folder_is_kept_by_its_hash_and_found_and_removed_by_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = url::Url::from_directory_path(folder.path()).unwrap().to_string();
+        let store = crate::BlobStore::open(&crate::Options {
+            url,
+            ..crate::Options::default()
+        })
+        .unwrap();
+        let scope = RunScope::new("default", &"ü".repeat(100), "run-1");
+        let prefix = StagePrefix::parse(&scope.stage_prefix()).unwrap();
+        assert!(prefix.as_str().len() < LONGEST_NAME_BYTES, "{prefix}");
+        assert_eq!(StagePrefix::parse(prefix.as_str()).unwrap(), prefix);
+        let path = prefix.path("chunks/0").unwrap();
+        let whole = format!("{}chunks/0", scope.stage_prefix());
+        assert_eq!(StagedPath::parse(&whole).unwrap(), path, "from either spelling");
+
+        let blob = store.put(&path, b"words", "text/plain").await.unwrap();
+        assert_eq!(store.get(&blob, 100).await.unwrap(), "words");
+        let other = RunScope::new("default", &"ö".repeat(100), "run-1").stage_prefix();
+        assert_eq!(
+            store
+                .delete_prefix(&StagePrefix::parse(&other).unwrap())
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(store.delete_prefix(&prefix).await.unwrap(), 1);
+    }
+
+    #[test]
+    fn the_longest_name_that_a_folder_can_have_is_kept_as_it_is() {
+        for (length, same) in [(LONGEST_NAME_BYTES, true), (LONGEST_NAME_BYTES + 1, false)] {
+            let text = format!("runs/{}/run-1/", "a".repeat(length));
+            let prefix = StagePrefix::parse(&text).unwrap();
+            assert_eq!(prefix.as_str() == text, same, "{prefix}");
+        }
     }
 
     #[test]

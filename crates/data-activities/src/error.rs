@@ -3,7 +3,7 @@
 //! The blob store's errors come in two variants, because the same missing object means two things: what a caller
 //! referenced and isn't there is the caller's input, what the run itself staged and isn't there is a defect.
 
-use activity_context::{Failure, blocking};
+use activity_context::{Failure, blocking, with_sources};
 use blob_store::Error as Blob;
 use documents::{chunk, text, tokens};
 use workflow_types::{
@@ -103,6 +103,7 @@ impl Error {
 
     /// Converts into what crosses to the workflow.
     pub(crate) fn into_failure(self) -> Failure {
+        // Neither an error here nor what lies under it quotes a document.
         let (code, message) = (self.code().as_str(), with_sources(&self));
         let failure = if self.retryable() {
             Failure::retryable(code, message.clone())
@@ -162,20 +163,6 @@ fn staged_code(error: &Blob) -> FailureCode {
         | Blob::Range { .. }
         | Blob::Options { .. } => FailureCode::Internal,
     }
-}
-
-/// What a failure says: the error and what lies under it, none of which quotes a document.
-fn with_sources(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let shown = cause.to_string();
-        if !text.contains(&shown) {
-            text = format!("{text}: {shown}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ use crate::{
 
 mod plan;
 
+pub(crate) use plan::{given_id, position_id};
+
 /// The longest line that is read; longer text is passed by reference.
 pub(crate) const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// The most items of a page.

@@ -4,11 +4,16 @@
 //! facts of a model and running it needs an engine: a worker that only cuts text must not link one. The tokenizer is
 //! written as it is written there, so an operator copies a section.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use documents::tokens::Encoding;
+use documents::{bundled, tokens::Encoding};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use workflow_types::request::ModelRef;
+use workflow_types::request::{DEFAULT_MODEL, ModelRef};
 
 /// The largest text that is validated or prepared as a whole unless the options say otherwise: 64 MiB.
 pub const DEFAULT_MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
@@ -16,46 +21,55 @@ pub const DEFAULT_MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
 const LEAST_CONTEXT_WINDOW: u32 = 64;
 
 /// Configures the data activities; plain data, checked by [`Options::validate`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// The models that text may be prepared for, by `provider/model`. A request for another one fails.
+    #[schemars(extend(
+        "x-unset" = "the model that set-up unpacked",
+        "examples" = [{"openai/small": {"context_window": 128_000}}]
+    ))]
     pub models: BTreeMap<String, ModelOptions>,
-    /// The largest text that is validated or prepared as a whole, in bytes; 64 MiB unless given. JSONL files are read
-    /// line by line and may be larger.
+    /// The largest text that is validated or prepared as a whole, in bytes. JSONL files are read line by line and may
+    /// be larger.
+    #[schemars(range(min = 1))]
     pub max_text_bytes: u64,
-    /// How many texts are worked on at once; 0, the default, is one for each processor.
+    /// How many texts are worked on at once; 0 is one for each processor.
     pub cpu_slots: usize,
 }
 
 /// What has to be known of a model to cut text for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
-    /// The tokens that a prompt and its answer may have together; at least 64.
+    /// The tokens that a prompt and its answer may have together.
+    #[schemars(range(min = 64), extend("examples" = [128_000]))]
     pub context_window: u32,
-    /// How its tokens are counted; an estimate unless given.
+    /// How its tokens are counted.
     #[serde(default)]
     pub tokenizer: Tokenizer,
 }
 
 /// How the tokens of a text are counted for a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Tokenizer {
     /// By the tokenizer inside a GGUF model file.
     Gguf {
-        /// The model file.
+        /// The model file, as an absolute path.
+        #[schemars(extend("format" = "path", "examples" = ["/var/lib/models/model.gguf"]))]
         path: PathBuf,
     },
     /// By a Hugging Face `tokenizer.json`.
     TokenizerJson {
-        /// The tokenizer file.
+        /// The tokenizer file, as an absolute path.
+        #[schemars(extend("format" = "path", "examples" = ["/var/lib/models/tokenizer.json"]))]
         path: PathBuf,
     },
     /// By one of the encodings of `tiktoken`.
     Tiktoken {
         /// The encoding's name, such as `o200k_base`.
+        #[schemars(extend("examples" = ["o200k_base"]))]
         encoding: String,
     },
     /// Not at all: the count is estimated from the text's length, on the high side.
@@ -100,7 +114,31 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Gives the tokenizers' files, each under its path within these options.
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        let files = self.models.iter();
+        files
+            .filter_map(|(name, model)| {
+                let file = model.tokenizer.file()?;
+                Some((format!("models.{name}.tokenizer.path"), file.clone()))
+            })
+            .collect()
+    }
+}
+
 impl ModelOptions {
+    /// Gives the model that set-up unpacked, with its name as requests write it.
+    pub fn bundled(cache: &Path) -> (String, Self) {
+        let model = Self {
+            context_window: bundled::CONTEXT_WINDOW,
+            tokenizer: Tokenizer::Gguf {
+                path: bundled::file(cache),
+            },
+        };
+        (DEFAULT_MODEL.to_owned(), model)
+    }
+
     fn problems(&self, name: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if ModelRef::parse(name).is_err() {

@@ -2,12 +2,13 @@
 //!
 //! A text is either usable or not. A JSONL file is usable when there is a line in it that is: its bad lines are items
 //! that fail by themselves later, each with its number, because one of them among thousands must not cost the others.
-//! What makes a whole file useless (no line, a binary file, UTF-16) is found here, before anything is paid for.
+//! What makes a whole file useless (no line, a binary file, UTF-16, two lines with one id, whose results nobody could
+//! tell apart) is found here, before anything is paid for. Pages see too little of a file to find the last.
 
 use std::time::Instant;
 
 use documents::{
-    jsonl::{Line, Splitter},
+    jsonl::{Line, Names, Splitter},
     text,
 };
 use workflow_types::{
@@ -19,10 +20,13 @@ use workflow_types::{
 
 use crate::{
     Error, load,
-    manifest::MAX_LINE_BYTES,
+    manifest::{MAX_LINE_BYTES, given_id, position_id},
     services::{Scope, Services, proceed},
     steps::Steps,
 };
+
+/// The most pairs of lines with one id that are told of one file.
+const MOST_CLASHES: usize = 16;
 
 /// Checks that data can be read and gives its reference with size and hash.
 pub(crate) async fn run(
@@ -137,6 +141,9 @@ struct Count {
     usable: u64,
     bytes: u64,
     first_problem: Option<(u64, documents::jsonl::Problem)>,
+    names: Names,
+    /// Lines with an id that an earlier line has, after that line.
+    clashes: Vec<(u64, u64)>,
 }
 
 impl Default for Count {
@@ -147,6 +154,8 @@ impl Default for Count {
             usable: 0,
             bytes: 0,
             first_problem: None,
+            names: Names::new(),
+            clashes: Vec::new(),
         }
     }
 }
@@ -166,14 +175,28 @@ impl Count {
     }
 
     fn drain(&mut self) {
-        while let Some(Line { number, text, .. }) = self.splitter.next_line() {
+        while let Some(line) = self.splitter.next_line() {
+            self.name(&line);
             self.lines += 1;
-            match text {
+            match line.text {
                 Ok(_) => self.usable += 1,
                 Err(problem) => {
-                    self.first_problem.get_or_insert((number, problem));
+                    self.first_problem.get_or_insert((line.number, problem));
                 }
             }
+        }
+    }
+
+    /// Looks whether another line has the name by which this one's result will go.
+    fn name(&mut self, line: &Line) {
+        let position = || i32::try_from(self.lines).ok().map(position_id);
+        let Some(name) = given_id(line).or_else(position) else {
+            return;
+        };
+        if let Some(earlier) = self.names.claim(&name, line.number)
+            && self.clashes.len() < MOST_CLASHES
+        {
+            self.clashes.push((earlier, line.number));
         }
     }
 
@@ -184,7 +207,7 @@ impl Count {
             (0, Some((number, problem))) => format!("holds no usable line; line {number}: {problem}"),
             (0, None) => "holds nothing but blank lines; give one JSON object a line".to_owned(),
             (_, _) => match i32::try_from(self.lines) {
-                Ok(lines) => return Ok(lines),
+                Ok(lines) => return distinct(&self.clashes).or(lines).map_err(Error::from),
                 Err(_) => format!(
                     "has {} lines, above the limit of {}; split the file",
                     self.lines,
@@ -194,6 +217,19 @@ impl Count {
         };
         Err(Problems::one("items", message).into())
     }
+}
+
+/// Says which lines have one id, each pair by itself.
+fn distinct(clashes: &[(u64, u64)]) -> Problems {
+    let mut problems = Problems::new();
+    for (earlier, later) in clashes {
+        let message = format!(
+            "lines {earlier} and {later} have the same id; give each item an id of its own \
+             (an item without one has its position in the file, counted from 1)"
+        );
+        problems.at("items", message);
+    }
+    problems
 }
 
 #[cfg(test)]

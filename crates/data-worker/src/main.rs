@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use blob_store::BlobStore;
 use data_activities::{DataActivities, Metrics, Models, Services};
 use options::DataWorkerOptions;
-use worker_factory::{BoxError, Contract, Host, Invocation, Places, Service};
+use worker_factory::{BoxError, Contract, Host, Invocation, Service};
 use workflow_types::names::{DATA_CONTRACT, DATA_QUEUE};
 
 const SERVICE: Service = Service {
@@ -30,16 +30,9 @@ const SERVICE: Service = Service {
 
 fn main() -> ExitCode {
     let invocation = Invocation::new(std::env::args_os(), std::env::vars_os());
-    let places = Places::resolve(&invocation.env);
-    let environment = options::unicode(&invocation.env);
-    worker_factory::main(
-        SERVICE,
-        &invocation,
-        move |mut options: DataWorkerOptions, host| async move {
-            options.fill(places.as_ref(), environment)?;
-            compose(&options, host)
-        },
-    )
+    worker_factory::main(SERVICE, &invocation, |options, host| async move {
+        compose(&options, host)
+    })
 }
 
 fn compose(options: &DataWorkerOptions, mut host: Host) -> Result<Host, BoxError> {

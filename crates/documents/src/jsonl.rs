@@ -5,9 +5,11 @@
 //! line that is too long or not UTF-8 comes out as a problem with its number, and the next one is read as if
 //! nothing had been. Memory is bounded by the longest line allowed.
 //!
-//! [`Splitter`] is fed bytes as they come, for streams that are not `Read`; [`Lines`] does so from a `Read`.
+//! [`Splitter`] is fed bytes as they come, for streams that are not `Read`; [`Lines`] does so from a `Read`. [`Names`]
+//! finds two lines that go by one name, which nobody could tell apart in the results.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque, hash_map::RandomState};
+use std::hash::BuildHasher as _;
 use std::io::{self, Read};
 
 /// The bytes read at a time.
@@ -205,6 +207,30 @@ impl<R: Read> Iterator for Lines<R> {
                 }
             }
         }
+    }
+}
+
+/// The names that the lines of a file go by.
+///
+/// A file may have millions of lines, so of a name only 128 bits are kept, by two hashes whose keys nobody knows
+/// beforehand: some 40 bytes a line, whatever the names are, and two different names are not taken for one.
+#[derive(Debug, Default)]
+pub struct Names {
+    hashes: (RandomState, RandomState),
+    lines: HashMap<(u64, u64), u64>,
+}
+
+impl Names {
+    /// Starts without names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a name to a line; when an earlier line has it, gives that line's number and changes nothing.
+    pub fn claim(&mut self, name: &str, line: u64) -> Option<u64> {
+        let key = (self.hashes.0.hash_one(name), self.hashes.1.hash_one(name));
+        let holder = *self.lines.entry(key).or_insert(line);
+        (holder != line).then_some(holder)
     }
 }
 

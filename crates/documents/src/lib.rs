@@ -1,6 +1,7 @@
 //! Documents before and after a model.
 #![doc = include_str!("../README.md")]
 
+pub mod bundled;
 pub mod chunk;
 pub mod gguf;
 pub mod json_answer;

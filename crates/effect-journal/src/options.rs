@@ -4,18 +4,23 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Configures a journal; plain data, checked by [`Options::validate`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The store: `sqlite:///absolute/path/journal.db`. Required; the path is taken as it stands, and missing
-    /// folders are created.
+    /// The store, as `sqlite:///absolute/path/journal.db`. The path is taken as it stands, and missing folders are
+    /// created.
+    #[schemars(extend(
+        "x-unset" = "the file `journal.db` in the user's state folder",
+        "examples" = ["sqlite:///var/lib/ai-worker/journal.db"]
+    ))]
     pub url: String,
-    /// How long a claim holds without renewal, in seconds; 20 to 3600, 45 unless given. A holder renews every
-    /// 10 seconds, so a shorter lease would be lost to one slow renewal; a longer one makes work wait longer
-    /// after a crash.
+    /// How long a claim holds without renewal, in seconds. A holder renews every 10 seconds, so a shorter lease
+    /// would be lost to one slow renewal; a longer one makes work wait longer after a crash.
+    #[schemars(range(min = 20, max = 3600))]
     pub lease_seconds: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use activity_context::Failure;
+use activity_context::{Failure, with_sources};
 use documents::{schema, text, tokens};
 use model_clients::provider::{self, ErrorKind};
 use workflow_types::{failure::FailureCode, problem::Problems, proto::FailureDetails, wire::Wire};
@@ -107,6 +107,7 @@ impl Error {
     /// Converts into what crosses to the workflow.
     pub(crate) fn into_failure(self) -> Failure {
         let code = self.code();
+        // Neither an error here nor what lies under it quotes a prompt or an answer.
         let message = with_sources(&self);
         let delay = self.delay();
         let problems = if let Self::Input(problems) = self {
@@ -129,20 +130,6 @@ impl Error {
             None => failure,
         }
     }
-}
-
-/// What a failure says: the error and what lies under it, none of which quotes a prompt or an answer.
-fn with_sources(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let shown = cause.to_string();
-        if !text.contains(&shown) {
-            text = format!("{text}: {shown}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn provider_code(kind: ErrorKind) -> FailureCode {

@@ -5,45 +5,56 @@
 //! which variables count.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
+use documents::bundled;
 use model_clients::settings::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::template::ChatTemplate;
 
 /// The settings of all models in this process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The models by name: the part after `/` of a model reference.
+    /// The models by name: the part after `local/` of a model reference.
+    #[schemars(extend(
+        "x-unset" = "the model that set-up unpacked; none if its file is not there and another provider is set",
+        "examples" = [{"small": {"path": "/var/lib/models/model.gguf"}}]
+    ))]
     pub models: BTreeMap<String, ModelOptions>,
-    /// Answers produced at the same time, over all models; further calls wait. At least 1, at most the number of
-    /// processors.
+    /// Answers produced at the same time, over all models; further calls wait. At most the number of processors.
+    #[schemars(range(min = 1))]
     pub max_concurrent: usize,
-    /// Whether [`LocalModels::prepare`](crate::LocalModels::prepare) loads every model, so that a broken file stops
-    /// the start of the worker and not its first call.
+    /// Whether every model is loaded when the worker starts, so that a broken file stops the start and not the first
+    /// call.
     pub load_at_start: bool,
 }
 
 /// The settings of one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelOptions {
     /// The GGUF file; a relative path starts at the process's working directory.
+    #[schemars(extend("format" = "path", "examples" = ["/var/lib/models/model.gguf"]))]
     pub path: PathBuf,
-    /// Tokens of prompt and answer together; what the file says if absent, and never more than that.
+    /// Tokens of prompt and answer together; never more than the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), extend("x-unset" = "what the file says", "examples" = [2048]))]
     pub context_window: Option<u32>,
-    /// The most tokens of one answer; limited by the context window alone if absent.
+    /// The most tokens of one answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1), extend("x-unset" = "the context window alone is the limit", "examples" = [512]))]
     pub max_output_tokens: Option<u32>,
-    /// The file's SHA-256 in hexadecimal digits; loading refuses any other file.
+    /// The file's SHA-256 in 64 hexadecimal digits; loading refuses any other file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"), extend("x-unset" = "any file is taken"))]
     pub sha256: Option<String>,
-    /// How a conversation is written down for the model; recognised by the file's own template if absent.
+    /// How a conversation is written down for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-unset" = "recognised by the file's own template"))]
     pub chat_template: Option<ChatTemplate>,
 }
 
@@ -87,6 +98,16 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Gives the models' files, each under its path within these options.
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        let files = self.models.iter();
+        files
+            .map(|(name, model)| (format!("models.{name}.path"), model.path.clone()))
+            .collect()
+    }
+}
+
 impl ModelOptions {
     /// Makes the settings of a model whose file says everything else.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -97,6 +118,11 @@ impl ModelOptions {
             sha256: None,
             chat_template: None,
         }
+    }
+
+    /// Gives the model that set-up unpacked, with its name.
+    pub fn bundled(cache: &Path) -> (String, Self) {
+        (bundled::NAME.to_owned(), Self::new(bundled::file(cache)))
     }
 
     fn validate(&self, path: &str) -> Vec<Problem> {

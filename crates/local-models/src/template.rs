@@ -7,11 +7,12 @@
 //! that is addressed in the wrong form answers badly and reports nothing.
 
 use model_clients::{Message, Role};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// A known form of writing a conversation down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatTemplate {
     /// `ChatML`: every message between `<|im_start|>role` and `<|im_end|>`.

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -92,22 +93,25 @@ pub struct ModelInfo {
 }
 
 /// How the tokens of a text are counted for a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerSpec {
     /// The tokenizer inside a GGUF model file.
     Gguf {
         /// The model file.
+        #[schemars(extend("format" = "path", "examples" = ["/var/lib/models/model.gguf"]))]
         path: PathBuf,
     },
     /// A Hugging Face `tokenizer.json`.
     TokenizerJson {
         /// The tokenizer file.
+        #[schemars(extend("format" = "path", "examples" = ["/var/lib/models/tokenizer.json"]))]
         path: PathBuf,
     },
     /// One of the encodings of `tiktoken`.
     Tiktoken {
         /// The encoding's name, such as `o200k_base`.
+        #[schemars(extend("examples" = ["o200k_base"]))]
         encoding: String,
     },
     /// No tokenizer is at hand: the count is estimated from the text's length.
@@ -115,11 +119,21 @@ pub enum TokenizerSpec {
     Estimate,
 }
 
+impl TokenizerSpec {
+    /// Gives the file that the tokenizer is in, if it is in one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Gguf { path } | Self::TokenizerJson { path } => Some(path),
+            Self::Tiktoken { .. } | Self::Estimate => None,
+        }
+    }
+}
+
 /// What a call to a model costs.
 ///
 /// Prices are in millionths of the currency unit for a million tokens, so that 0.15 per million is `150_000` and
 /// no price needs a float.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Billing {
     /// Nothing: the model runs on the operator's own machine.
@@ -128,10 +142,13 @@ pub enum Billing {
     /// By tokens.
     PerToken {
         /// Price of a million input tokens, in millionths of the currency unit.
+        #[schemars(extend("examples" = [150_000]))]
         input_micros_per_million: u64,
         /// Price of a million input tokens that the provider had cached, in millionths of the currency unit.
+        #[schemars(extend("examples" = [75_000]))]
         cached_input_micros_per_million: u64,
         /// Price of a million output tokens, in millionths of the currency unit.
+        #[schemars(extend("examples" = [600_000]))]
         output_micros_per_million: u64,
     },
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -42,17 +43,21 @@ impl fmt::Display for Problem {
 ///
 /// One limit for the whole call would have to be as long as the longest answer, so a dead connection would be
 /// noticed after minutes; each phase has its own, and the error names the one that passed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// Looking up the name, connecting, and the TLS handshake.
+    /// Looking up the name, connecting, and the TLS handshake, in seconds.
+    #[schemars(range(max = MAX_LIMIT_SECONDS), extend("exclusiveMinimum" = 0))]
     pub connect_seconds: f64,
-    /// From sending the request to the first byte of the answer's body. Without streaming this is the whole time
-    /// that the model needs.
+    /// From sending the request to the first byte of the answer's body, in seconds. Without streaming this is the
+    /// whole time that the model needs.
+    #[schemars(range(max = MAX_LIMIT_SECONDS), extend("exclusiveMinimum" = 0))]
     pub first_byte_seconds: f64,
-    /// Between two pieces of the answer's body.
+    /// Between two pieces of the answer's body, in seconds.
+    #[schemars(range(max = MAX_LIMIT_SECONDS), extend("exclusiveMinimum" = 0))]
     pub between_bytes_seconds: f64,
-    /// The whole call; the caller's own deadline applies if it is shorter.
+    /// The whole call, in seconds; the caller's own deadline applies if it is shorter.
+    #[schemars(range(max = MAX_LIMIT_SECONDS), extend("exclusiveMinimum" = 0))]
     pub whole_call_seconds: f64,
 }
 
@@ -91,6 +96,19 @@ impl Timeouts {
 /// Turns a number of seconds that has been validated into a duration.
 pub(crate) fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}
+
+/// Says in a schema that keys have to be set although their type has a default, which is there for tests and for
+/// validation to report all problems at once.
+pub(crate) fn required(schema: &mut Schema, keys: &[&str]) {
+    schema.insert("required".to_owned(), keys.to_vec().into());
+    for key in keys {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{key}")) {
+            property
+                .as_object_mut()
+                .and_then(|property| property.remove("default"));
+        }
+    }
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]

@@ -24,7 +24,13 @@ use clap::Args;
 
 use crate::{exit::Exit, failure::Failure, session::Session};
 
-use self::{fleet::Fleet, guard::Guard, signals::Signals, start::Plan, state::DevState};
+use self::{
+    fleet::Fleet,
+    guard::Guard,
+    signals::Signals,
+    start::Plan,
+    state::{DevState, Hints},
+};
 
 /// The state folder, in the current folder.
 pub(crate) const STATE_FOLDER: &str = ".dev";
@@ -42,8 +48,8 @@ pub(crate) struct DevArgs {
     /// The Web UI's port; 0 takes a free one, which is also the default beside `--port 0`.
     #[arg(long)]
     ui_port: Option<u16>,
-    /// Starts no Web UI.
-    #[arg(long, conflicts_with = "ui_port")]
+    /// Starts no Web UI, whatever `--ui-port` says.
+    #[arg(long)]
     headless: bool,
     /// Keeps runs in a file over restarts; several times slower than in memory.
     #[arg(long)]
@@ -112,7 +118,7 @@ async fn serve(plan: &Plan, fleet: &mut Fleet, args: &DevArgs, session: &Session
     let state = publish(fleet)?;
     session
         .printer
-        .either(&state, |state| state.words(args.no_workers))?;
+        .either(&state, |state| state.words(&Hints::of(&state.state_folder, args)))?;
     loop {
         fleet.until_changed().await?;
         publish(fleet)?;

@@ -7,9 +7,13 @@ use std::{fmt, io, path::Path};
 
 use serde::Serialize;
 use temporal_client::{connection, history, listing, outcome, run, server, setup, start};
-use workflow_types::{problem::Problems, proto::Problem};
+use workflow_types::{failure::FailureCode, problem::Problems, proto::Problem};
 
 use crate::exit::Exit;
+
+/// The workers say which models they have; Temporal can't be asked for that before a run starts.
+const ADD_A_MODEL: &str = "a model is added in the configuration of both workers, under models.openai of the ai-worker \
+                           and documents.models of the data-worker (docs/operations.md shows one)";
 
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,7 +24,7 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// One word for scripts: a failure code of the run, or one of `BadInput`, `ServerUnavailable`, `ServerRefused`,
     /// `NoWorker`, `NotFound`, `AlreadyEnded`, `IdTaken`, `Cancelled`, `Terminated`, `TimedOut`, `WaitOver`,
-    /// `Interrupted`, `Storage`, `Incomplete`, `Internal`.
+    /// `Interrupted`, `Storage`, `Incomplete`, `NotSaved`, `Internal`.
     pub(crate) code: String,
     /// What is wrong and what to do.
     pub(crate) message: String,
@@ -55,6 +59,11 @@ impl Failure {
     /// Says that this program, or one that it runs, is at fault.
     pub(crate) fn internal(message: impl fmt::Display) -> Self {
         Self::new(Exit::Fault, "Internal", message)
+    }
+
+    /// Says that what a run gave could not be written to a file.
+    pub(crate) fn not_saved(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Fault, "NotSaved", message)
     }
 
     /// Says that a run's answer is not complete, for those who asked to be told.
@@ -179,14 +188,17 @@ impl From<outcome::Error> for Failure {
     fn from(error: outcome::Error) -> Self {
         let message = error.to_string();
         match error {
-            outcome::Error::Failed(failed) => Self {
-                problems: failed.problems,
-                ..Self::new(
-                    Exit::RunFailed,
-                    failed.code.map_or("RunFailed", |code| code.as_str()),
-                    message,
-                )
-            },
+            outcome::Error::Failed(failed) => {
+                let word = failed.code.map_or("RunFailed", FailureCode::as_str);
+                let message = match failed.code {
+                    Some(FailureCode::ModelGone) => format!("{message}; {ADD_A_MODEL}"),
+                    Some(_) | None => message,
+                };
+                Self {
+                    problems: failed.problems,
+                    ..Self::new(Exit::RunFailed, word, message)
+                }
+            }
             outcome::Error::Cancelled { .. } => Self::new(Exit::Cancelled, "Cancelled", message),
             outcome::Error::Terminated => Self::new(Exit::RunFailed, "Terminated", message),
             outcome::Error::TimedOut => Self::new(Exit::RunFailed, "TimedOut", message),

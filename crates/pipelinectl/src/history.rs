@@ -1,16 +1,17 @@
 //! `history export`: a run's history for replay.
 
-use std::fs;
-
-use crate::{cli::ExportArgs, exit::Exit, failure::Failure, output, session::Session};
+use crate::{cli::ExportArgs, exit::Exit, failure::Failure, out_file, output, session::Session};
 
 /// Writes a run's history to a file or to standard output.
 pub(crate) async fn export(args: &ExportArgs, session: &Session) -> Result<Exit, Failure> {
+    if let Some(path) = &args.out {
+        out_file::check(path)?;
+    }
     let client = session.connect().await?;
     let json = client.history(&args.id, args.run_id.as_deref()).await?;
     match &args.out {
         Some(path) => {
-            fs::write(path, &json).map_err(|error| Failure::file("write", path, &error))?;
+            out_file::write(path, &json)?;
             session
                 .printer
                 .remark(&format!("wrote {} bytes to {}", json.len(), path.display()));

@@ -9,6 +9,7 @@ mod lines;
 mod request;
 mod source;
 mod upload;
+mod written;
 
 use temporal_client::{Client, Kind, run::AnyRun, start};
 use workflow_types::{
@@ -24,6 +25,7 @@ use crate::{
     cli::RunArgs,
     exit::Exit,
     failure::Failure,
+    out_file,
     runs::{self, Watching},
     session::Session,
 };
@@ -69,6 +71,14 @@ enum Work {
 impl Work {
     fn prepare(args: &RunArgs) -> Result<Self, Failure> {
         let mut problems = Problems::new();
+        if let Some(Err(found)) = args.id.as_deref().map(start::check_id) {
+            for problem in found.into_vec() {
+                problems.at("--id", problem.message);
+            }
+        }
+        if let Some(Err(failure)) = args.result.out.as_deref().map(out_file::check) {
+            problems.at("--out", failure.message);
+        }
         let asked = request::from_flags(&args.request, &mut problems);
         let source = source::read(args, &mut problems)?;
         match source {

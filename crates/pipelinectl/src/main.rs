@@ -6,6 +6,7 @@ mod exit;
 mod failure;
 mod history;
 mod llm;
+mod out_file;
 mod output;
 mod runs;
 mod session;

@@ -16,6 +16,7 @@ use crate::{
     cli::{CancelArgs, DescribeArgs, FollowArgs, ListArgs, PipelineArg, ResultArgs, StatusArg},
     exit::Exit,
     failure::Failure,
+    out_file,
     session::Session,
 };
 
@@ -58,7 +59,7 @@ pub(crate) async fn result(args: &ResultArgs, session: &Session) -> Result<Exit,
     if args.no_wait {
         let client = session.connect().await?;
         let description = client.describe(&args.follow.id, None).await?;
-        if description.status == "running" {
+        if description.is_open() {
             return Err(Failure::not_ended(&args.follow.id));
         }
     }
@@ -66,6 +67,9 @@ pub(crate) async fn result(args: &ResultArgs, session: &Session) -> Result<Exit,
 }
 
 async fn follow_by_id(args: &FollowArgs, session: &Session, progress: bool) -> Result<Exit, Failure> {
+    if let Some(path) = &args.result.out {
+        out_file::check(path)?;
+    }
     let client = session.connect().await?;
     let run = client.find_run(&args.id).await?;
     let watching = Watching {

@@ -5,12 +5,14 @@
 //! options here only override what a person gives on a command line. A worker waits for its server to come up; a
 //! person who typed a command wants to know at once, so there is one attempt with a short limit.
 
+mod obstacle;
+mod tls;
+
 use std::{collections::HashMap, path::Path, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use temporalio_client::{
     Connection, ConnectionOptions, GrpcCompression,
-    errors::ClientConnectError,
     grpc::WorkflowService,
     tonic::{Code, Request},
 };
@@ -22,6 +24,14 @@ use temporalio_common::{
 };
 use tokio::time::timeout;
 use workflow_types::problem::Problems;
+
+use obstacle::Obstacle;
+
+/// Where a server of this machine listens.
+const DEFAULT_ADDRESS: &str = "localhost:7233";
+
+/// Attempts where the connection breaks before the server's reason is read.
+const ATTEMPTS_TO_LEARN_WHY: u32 = 4;
 
 /// How to connect; whatever is unset comes from `TEMPORAL_*` and the profile file.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -70,12 +80,12 @@ pub enum Error {
         /// What the attempt ended with.
         reason: String,
     },
-    /// The server answered with a refusal.
-    #[error("the Temporal server at {address} refused the connection: {reason}")]
+    /// The server refused, or its certificate was refused.
+    #[error("no connection to the Temporal server at {address}: {reason}")]
     Refused {
         /// The address that was tried.
         address: String,
-        /// What the server said, and what to do.
+        /// What was said, and what to do.
         reason: String,
     },
     /// The namespace does not exist.
@@ -109,29 +119,19 @@ impl Target {
             .map_err(|message| problems.at("profile", message))
             .ok();
         let connection = profile.and_then(|mut profile| {
-            if profile
-                .tls
-                .as_ref()
-                .is_some_and(|tls| tls.disable_host_verification)
-            {
-                problems.at(
-                    "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
-                    "is not supported by this SDK; set TEMPORAL_TLS_SERVER_CA_CERT_PATH or \
-                     TEMPORAL_TLS_SERVER_NAME",
-                );
-            }
-            profile.address = options.address.clone().or(profile.address.take());
-            profile.api_key = profile.api_key.take().filter(|key| !key.is_empty());
+            // The SDK's own default has the scheme `http`, which would undo TLS.
+            let address = options.address.clone().or(profile.address.take());
+            profile.address = Some(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()));
+            profile.api_key = checked_key(profile.api_key.take(), &mut problems);
             let namespace = options.namespace.clone().or_else(|| profile.namespace.clone());
-            ConnectionOptions::try_from(profile)
-                .map_err(|error| problems.at("TEMPORAL_ADDRESS or TEMPORAL_TLS_*", error.to_string()))
-                .ok()
-                .map(|connection| (connection, namespace.unwrap_or_else(|| "default".to_owned())))
+            let connection = connection(profile, &mut problems)?;
+            Some((connection, namespace.unwrap_or_else(|| "default".to_owned())))
         });
         let Some((mut connection, namespace)) = connection.filter(|_| problems.is_empty()) else {
             return Err(Error::Settings(problems));
         };
         let patience = Duration::from_secs(options.connect_timeout_seconds.max(1).into());
+        name_namespace(&mut connection, &namespace);
         connection.identity.clone_from(&options.identity);
         connection.connect_timeout = Some(patience);
         // A tool makes few calls: spreading them over addresses is worth less than failing at once.
@@ -159,16 +159,19 @@ impl Target {
         &self.namespace
     }
 
-    /// Connects once and checks that the namespace exists.
+    /// Connects and checks that the namespace exists.
     ///
     /// # Errors
     ///
     /// What is in the way, with what to do.
     pub async fn connect(&self) -> Result<Connection, Error> {
         let address = self.address();
-        let connection = match timeout(self.patience, Connection::connect(self.connection.clone())).await {
+        let connection = match timeout(self.patience, self.connect_once_or_learn_why()).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(explain(address, &error)),
+            Ok(Err(Obstacle::Lasting(reason))) => return Err(Error::Refused { address, reason }),
+            Ok(Err(Obstacle::Passing(reason) | Obstacle::Broken(reason))) => {
+                return Err(Error::Unreachable { address, reason });
+            }
             Err(_) => {
                 let reason = format!("no answer within {:?}", self.patience);
                 return Err(Error::Unreachable { address, reason });
@@ -176,6 +179,22 @@ impl Target {
         };
         self.check_namespace(&connection).await?;
         Ok(connection)
+    }
+
+    /// Tries again only where the reason of a refusal may have been lost.
+    async fn connect_once_or_learn_why(&self) -> Result<Connection, Obstacle> {
+        let mut left = ATTEMPTS_TO_LEARN_WHY;
+        loop {
+            let error = match Connection::connect(self.connection.clone()).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            left -= 1;
+            let obstacle = obstacle::of(&error, &self.connection);
+            if left == 0 || !matches!(obstacle, Obstacle::Broken(_)) {
+                return Err(obstacle);
+            }
+        }
     }
 
     /// A missing namespace and a missing run are the same gRPC code later on; here they can still be told apart.
@@ -197,7 +216,8 @@ impl Target {
             Ok(Err(status)) if status.code() == Code::PermissionDenied => Ok(()),
             Ok(Err(status)) => Err(Error::Refused {
                 address,
-                reason: format!("{:?}: {}", status.code(), status.message()),
+                reason: obstacle::refusal(&status, &self.connection)
+                    .unwrap_or_else(|| format!("{} ({:?})", status.message(), status.code())),
             }),
             Err(_) => Err(Error::Unreachable {
                 address,
@@ -205,6 +225,59 @@ impl Target {
             }),
         }
     }
+}
+
+/// Turns the profile into the SDK's options, with TLS settled.
+fn connection(profile: ClientConfigProfile, problems: &mut Problems) -> Option<ConnectionOptions> {
+    let mut switched_off = false;
+    if let Some(settings) = &profile.tls {
+        if settings.disable_host_verification {
+            problems.at(
+                "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+                "is not supported by this SDK; set TEMPORAL_TLS_SERVER_CA_CERT_PATH or TEMPORAL_TLS_SERVER_NAME",
+            );
+        }
+        switched_off = settings.disabled == Some(true);
+        if !switched_off && !tls::check_files(settings, problems) {
+            return None;
+        }
+    }
+    match ConnectionOptions::try_from(profile) {
+        Ok(mut connection) => {
+            tls::settle(&mut connection, switched_off, problems);
+            Some(connection)
+        }
+        Err(error) => {
+            problems.at("TEMPORAL_ADDRESS or TEMPORAL_TLS_*", error.to_string());
+            None
+        }
+    }
+}
+
+/// Names the namespace in every request: a server that many share finds it by this header, which the SDK leaves out of
+/// the calls of an operator.
+fn name_namespace(connection: &mut ConnectionOptions, namespace: &str) {
+    if !namespace.chars().all(|character| character.is_ascii_graphic()) {
+        return;
+    }
+    let headers = connection.headers.get_or_insert_default();
+    let named = headers.entry("temporal-namespace".to_owned());
+    named.or_insert_with(|| namespace.to_owned());
+}
+
+/// The SDK sends no key at all in place of one that no header can carry, such as one with a newline.
+fn checked_key(key: Option<String>, problems: &mut Problems) -> Option<String> {
+    let key = key?.trim().to_owned();
+    if !key
+        .chars()
+        .all(|character| character.is_ascii_graphic() || character == ' ')
+    {
+        problems.at(
+            "TEMPORAL_API_KEY",
+            "holds a character that no header can carry; set it to the key as it was issued",
+        );
+    }
+    (!key.is_empty()).then_some(key)
 }
 
 fn load(options: &Options, env: &HashMap<String, String>) -> Result<ClientConfigProfile, String> {
@@ -216,7 +289,16 @@ fn load(options: &Options, env: &HashMap<String, String>) -> Result<ClientConfig
         .maybe_config_source(source)
         .maybe_config_file_profile(options.profile.clone())
         .build();
-    load_client_config_profile(request, Some(env)).map_err(|error| error.to_string())
+    load_client_config_profile(request, Some(env)).map_err(|error| without_quotes(&error.to_string()))
+}
+
+/// Leaves out the lines with which an error quotes the profile file: the API key may stand in them.
+fn without_quotes(error: &str) -> String {
+    let lines = error.lines().map(str::trim);
+    let said: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('|') && !line.contains(" |"))
+        .collect();
+    said.join(": ")
 }
 
 /// The loader takes these in silence.
@@ -242,139 +324,5 @@ fn check(options: &Options, env: &HashMap<String, String>) -> Problems {
     problems
 }
 
-fn explain(address: String, error: &ClientConnectError) -> Error {
-    if let ClientConnectError::SystemInfoCallError(status) = error
-        && matches!(
-            status.code(),
-            Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
-        )
-    {
-        let advice = if status.code() == Code::Unimplemented {
-            "something else than Temporal listens there; check TEMPORAL_ADDRESS"
-        } else {
-            "check TEMPORAL_API_KEY, the client certificate and the namespace's permissions"
-        };
-        let reason = format!("{:?}: {}; {advice}", status.code(), status.message());
-        return Error::Refused { address, reason };
-    }
-    let mut reason = innermost(error);
-    if reason.contains("InvalidContentType") {
-        reason.push_str("; the server speaks plain text while TLS is on: set TEMPORAL_TLS=false");
-    }
-    Error::Unreachable { address, reason }
-}
-
-fn innermost(error: &ClientConnectError) -> String {
-    let (mut text, mut source) = if let ClientConnectError::SystemInfoCallError(status) = error {
-        (status.message().to_owned(), std::error::Error::source(status))
-    } else {
-        (error.to_string(), std::error::Error::source(error))
-    };
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn env(pairs: &[(&str, &str)]) -> HashMap<String, String> {
-        // An empty profile file keeps the machine's own out of the test.
-        let mut env = HashMap::from([("TEMPORAL_CONFIG_FILE".to_owned(), "/dev/null".to_owned())]);
-        env.extend(
-            pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        env
-    }
-
-    fn resolve(options: &Options, pairs: &[(&str, &str)]) -> Result<Target, Problems> {
-        Target::resolve(options, &env(pairs)).map_err(|error| {
-            let Error::Settings(problems) = error else {
-                panic!("{error}")
-            };
-            problems
-        })
-    }
-
-    #[test]
-    fn nothing_set_means_the_local_default() {
-        let target = resolve(&Options::default(), &[]).ok().unwrap();
-        assert_eq!(target.address(), "localhost:7233");
-        assert_eq!(target.namespace(), "default");
-    }
-
-    #[test]
-    fn options_overrule_variables() {
-        let options = Options {
-            address: Some("127.0.0.1:9".into()),
-            ..Options::default()
-        };
-        let target = resolve(
-            &options,
-            &[("TEMPORAL_ADDRESS", "x:1"), ("TEMPORAL_NAMESPACE", "team")],
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(target.address(), "127.0.0.1:9");
-        assert_eq!(target.namespace(), "team");
-    }
-
-    #[test]
-    fn an_api_key_never_shows() {
-        let target = resolve(
-            &Options::default(),
-            &[("TEMPORAL_API_KEY", "k-123"), ("TEMPORAL_ADDRESS", "cloud:7233")],
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(target.address(), "cloud:7233");
-        assert_eq!(
-            target.connection.target.scheme(),
-            "https",
-            "a key switches TLS on"
-        );
-    }
-
-    #[test]
-    fn every_bad_setting_is_named() {
-        let options = Options {
-            profile_file: Some("/nowhere/temporal.toml".into()),
-            ..Options::default()
-        };
-        let Err(problems) = resolve(&options, &[("TEMPORAL_TLS", "maybe")]) else {
-            panic!("was taken")
-        };
-        let paths: Vec<_> = problems
-            .into_vec()
-            .into_iter()
-            .map(|problem| problem.path)
-            .collect();
-        assert_eq!(paths, ["profile_file", "TEMPORAL_TLS"]);
-    }
-
-    #[tokio::test]
-    async fn no_server_says_how_to_get_one() {
-        // Port 1 is reserved and nothing listens there.
-        let options = Options {
-            address: Some("127.0.0.1:1".into()),
-            ..Options::default()
-        };
-        let error = resolve(&options, &[])
-            .ok()
-            .unwrap()
-            .connect()
-            .await
-            .err()
-            .unwrap();
-        let text = error.to_string();
-        assert!(
-            text.starts_with("no Temporal server at 127.0.0.1:1: start one with `pipelinectl dev`"),
-            "{text}"
-        );
-    }
-}
+mod tests;

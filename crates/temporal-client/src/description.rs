@@ -19,6 +19,9 @@ use workflow_types::names::search_attribute;
 
 use crate::{Client, run};
 
+const RUNNING: &str = "running";
+const PAUSED: &str = "paused";
+
 /// One run, as the server sees it. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,6 +127,11 @@ impl Client {
 }
 
 impl Description {
+    /// Tells whether the run has not ended; a paused one has not.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), RUNNING | PAUSED)
+    }
+
     fn new(
         raw: DescribeWorkflowExecutionResponse,
         status: WorkflowExecutionStatus,
@@ -210,14 +218,14 @@ impl LastFailure {
 /// Gives a status in one lower-case word.
 pub(crate) fn status_word(status: WorkflowExecutionStatus) -> &'static str {
     match status {
-        WorkflowExecutionStatus::Running => "running",
+        WorkflowExecutionStatus::Running => RUNNING,
         WorkflowExecutionStatus::Completed => "completed",
         WorkflowExecutionStatus::Failed => "failed",
         WorkflowExecutionStatus::Canceled => "canceled",
         WorkflowExecutionStatus::Terminated => "terminated",
         WorkflowExecutionStatus::ContinuedAsNew => "continued-as-new",
         WorkflowExecutionStatus::TimedOut => "timed-out",
-        WorkflowExecutionStatus::Paused => "paused",
+        WorkflowExecutionStatus::Paused => PAUSED,
         WorkflowExecutionStatus::Unspecified | WorkflowExecutionStatus::Unknown | _ => "unknown",
     }
 }
@@ -285,6 +293,27 @@ mod tests {
                 message: "the provider asks to slow down".into()
             })
         );
+    }
+
+    #[test]
+    fn a_run_is_open_until_it_has_a_way_of_having_ended() {
+        let open = |status| {
+            let description = Description {
+                status: status_word(status).into(),
+                ..Description::default()
+            };
+            description.is_open()
+        };
+        assert!(open(WorkflowExecutionStatus::Running) && open(WorkflowExecutionStatus::Paused));
+        for status in [
+            WorkflowExecutionStatus::Completed,
+            WorkflowExecutionStatus::Failed,
+            WorkflowExecutionStatus::Canceled,
+            WorkflowExecutionStatus::Terminated,
+            WorkflowExecutionStatus::TimedOut,
+        ] {
+            assert!(!open(status), "{status:?}");
+        }
     }
 
     #[test]

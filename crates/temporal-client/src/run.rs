@@ -22,7 +22,7 @@ use workflow_types::{
     workflows::{Cancel, LlmBatch, LlmPipeline, Status, UsageQuery},
 };
 
-use crate::{Client, Kind, outcome, server};
+use crate::{Client, Kind, description::Description, outcome, server};
 
 /// How long one query may take: a worker that is there answers in milliseconds.
 pub const QUERY_PATIENCE: Duration = Duration::from_secs(5);
@@ -157,6 +157,9 @@ impl Client {
 
     /// Asks a run to stop and to clean up after itself.
     ///
+    /// The server takes Temporal's own cancellation of a run that has ended and does nothing, so that run is looked at
+    /// first; one that ends in between has ended by itself, which its result shows.
+    ///
     /// # Errors
     ///
     /// That there is no such run, or that it has ended.
@@ -173,6 +176,10 @@ impl Client {
                     .await
             }
             CancelBy::Temporal => {
+                let description = self.describe(workflow_id, None).await?;
+                if !description.is_open() {
+                    return Err(Error::ended(workflow_id, description));
+                }
                 let options = WorkflowCancelOptions::builder()
                     .reason(reason.unwrap_or_default())
                     .build();
@@ -184,10 +191,7 @@ impl Client {
             // The server says "not found" of a run that has ended, too.
             Err(WorkflowInteractionError::NotFound(_)) => {
                 let description = self.describe(workflow_id, None).await?;
-                Err(Error::Ended {
-                    workflow_id: workflow_id.to_owned(),
-                    status: description.status,
-                })
+                Err(Error::ended(workflow_id, description))
             }
             Err(error) => Err(Error::from_sdk(error, workflow_id, self.namespace())),
         }
@@ -333,6 +337,13 @@ where
 }
 
 impl Error {
+    fn ended(workflow_id: &str, description: Description) -> Self {
+        Self::Ended {
+            workflow_id: workflow_id.to_owned(),
+            status: description.status,
+        }
+    }
+
     pub(crate) fn from_sdk(error: WorkflowInteractionError, workflow_id: &str, namespace: &str) -> Self {
         match error {
             WorkflowInteractionError::NotFound(_) => Self::NotFound {

@@ -159,7 +159,10 @@ impl Client {
         W::Input: Send,
     {
         let workflow_id = match &options.workflow_id {
-            Some(id) => check_id(id).map_err(Error::Input)?,
+            Some(id) => {
+                check_id(id).map_err(Error::Input)?;
+                id.clone()
+            }
             None => new_id(plan.kind),
         };
         let start = plan.start_options(options, &workflow_id);
@@ -238,14 +241,19 @@ pub fn new_id(kind: Kind) -> String {
     format!("{}-{}", kind.as_str(), Uuid::now_v7())
 }
 
-fn check_id(id: &str) -> Result<String, Problems> {
+/// Checks a workflow id: 1 to [`ID_LIMIT_BYTES`] bytes without control characters.
+///
+/// # Errors
+///
+/// What is wrong with it, at the path `id`.
+pub fn check_id(id: &str) -> Result<(), Problems> {
     if id.is_empty() || id.len() > ID_LIMIT_BYTES || id.chars().any(char::is_control) {
         return Err(Problems::one(
             "id",
             format!("must be 1 to {ID_LIMIT_BYTES} bytes without control characters"),
         ));
     }
-    Ok(id.to_owned())
+    Ok(())
 }
 
 #[cfg(test)]

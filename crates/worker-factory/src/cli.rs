@@ -1,6 +1,6 @@
 //! The command line that every worker shares.
 //!
-//! Four flags and no more: what a flag could set is a configuration key, and `--set` reaches every key, so
+//! Five flags and no more: what a flag could set is a configuration key, and `--set` reaches every key, so
 //! there is one list of settings and not two that drift apart.
 
 use std::{ffi::OsString, path::PathBuf};
@@ -40,12 +40,15 @@ pub struct CommonArgs {
     /// Sets one configuration key, above file and environment; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Checks the configuration, prints every mistake, and ends.
+    /// Checks the configuration and the files that it names, prints every mistake, and ends.
     #[arg(long)]
     pub check_config: bool,
-    /// Prints the configuration in force as TOML, secrets redacted, and ends.
+    /// Prints the configuration as it will be used as TOML, secrets redacted, and ends.
     #[arg(long)]
     pub print_config: bool,
+    /// Prints the JSON Schema of the configuration, and ends.
+    #[arg(long)]
+    pub print_schema: bool,
 }
 
 impl CommonArgs {

@@ -2,28 +2,39 @@
 //!
 //! The `config` crate merges the layers and remembers where a value came from. What it does not do is go
 //! on after the first mistake, and an operator who fixes a rollout one error at a time restarts it as
-//! often. So decoding runs in rounds: each mistake is recorded with its path, its source and what to do,
-//! the offending value is taken out, and the rest is decoded again; at the end the options' own
-//! validation adds what is well-typed but wrong.
+//! often. So each mistake is recorded with its path, its source, what was expected and an example, the
+//! offending value is taken out, and the rest is read on. Then what nobody set is filled in, and at the end
+//! the options' own validation adds what is well-typed but wrong: it sees what will be used, and so does
+//! whoever prints it.
 //!
 //! A key that no options struct knows is a mistake in every layer, environment included: a typo in
 //! `AI_WORKER__WORKER__MAX_CONCURRENT_ACTIVITES` must not leave the default in force silently.
 //!
 //! Values in the environment and in `--set` are plain text and are read as the type the options ask for;
-//! one that begins with `[` or `{` is read as a TOML array or inline table.
+//! where that is a list or a table, as a TOML array or inline table.
 
+mod decode;
+pub mod files;
+mod fit;
 pub mod layers;
+mod origins;
+mod print;
 pub mod redact;
+pub mod schema;
 mod suggest;
+pub mod words;
 
-use config::{ConfigError, Value, ValueKind};
+use config::{Map, Value};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_path_to_error::Segment;
 
+pub use files::NamedFile;
 pub use layers::LoadRequest;
+pub use origins::Origins;
+pub use print::print;
+pub use schema::Schema;
 
-/// The most mistakes that one load reports; a file of another program would otherwise fill the screen.
-const MAX_PROBLEMS: usize = 100;
+use crate::Surroundings;
 
 /// One mistake in a configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -80,6 +91,15 @@ pub trait Validate {
     fn validate(&self) -> Vec<Problem>;
 }
 
+/// The sections of a binary, beside those that every worker has.
+pub trait Sections: DeserializeOwned + Serialize + JsonSchema + Default + Validate {
+    /// Fills in what nobody set, from what the process finds around it; validation comes after.
+    fn fill(&mut self, surroundings: &Surroundings);
+
+    /// Names the files that have to be readable when the process starts.
+    fn files(&self) -> Vec<NamedFile>;
+}
+
 /// All the mistakes of one configuration, one a line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Errors(Vec<Problem>);
@@ -115,161 +135,68 @@ impl std::fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// Loads one options struct from all layers.
-///
-/// # Errors
-///
-/// Returns every mistake found: unreadable file, unknown key, wrong type, and what validation says.
-pub fn load<T>(request: &LoadRequest) -> Result<T, Errors>
-where
-    T: DeserializeOwned + Default + Validate,
-{
-    let (tree, mut problems) = layers::merge(request);
-    let options = decode::<T>(tree, &[], &mut problems);
-    finish(options, problems)
+/// What a load gave.
+#[derive(Debug)]
+pub struct Loaded<P, T> {
+    /// The process's options and the binary's own, filled in; without the values that are wrong. `None` when
+    /// nothing could be read.
+    pub options: Option<(P, T)>,
+    /// Every mistake; with any, the options are of use only to look for more.
+    pub problems: Vec<Problem>,
+    /// Where each value came from.
+    pub origins: Origins,
 }
 
-/// Loads the process's own sections and the service's options from the same layers.
+/// Loads the process's sections and the binary's own from the same layers.
 ///
-/// The process's sections are the top-level keys of `P`; every other key belongs to `T`. Two structs
-/// rather than one with `#[serde(flatten)]`, because flattening cannot refuse unknown keys.
-///
-/// # Errors
-///
-/// Returns every mistake found in either.
-pub fn load_split<P, T>(request: &LoadRequest, sections: &[&str]) -> Result<(P, T), Errors>
+/// The process's sections are the keys of `P`; every other key belongs to `T`. Two structs rather than one with
+/// `#[serde(flatten)]`, because flattening cannot refuse unknown keys. `schema` describes both, as
+/// [`schema::of`] gives it.
+pub fn load<P, T>(request: &LoadRequest, schema: &Schema, surroundings: &Surroundings) -> Loaded<P, T>
 where
-    P: DeserializeOwned + Default + Validate,
-    T: DeserializeOwned + Default + Validate,
+    P: DeserializeOwned + Serialize + Default + Validate,
+    T: Sections,
 {
-    let (mut tree, mut problems) = layers::merge(request);
-    let mut own = config::Map::new();
-    for section in sections {
-        if let Some(value) = tree.remove(*section) {
-            own.insert((*section).to_owned(), value);
+    let (mut tree, mut problems) = layers::merge(request, schema);
+    let origins = Origins::new(tree.clone());
+    problems.extend(fit::fit(&mut tree, schema));
+    let (process, own) = split::<P>(tree);
+    let process = decode::decode::<P>(process, schema, &mut problems);
+    let own = decode::decode::<T>(own, schema, &mut problems);
+    let options = process.zip(own).map(|(process, mut own)| {
+        own.fill(surroundings);
+        let found = [process.validate(), own.validate()].concat();
+        let broken = problems.clone();
+        problems.extend(found.into_iter().filter(|found| !is_known(found, &broken)));
+        (process, own)
+    });
+    for problem in &mut problems {
+        origins.mark(problem);
+    }
+    Loaded {
+        options,
+        problems,
+        origins,
+    }
+}
+
+/// Tells whether a problem only follows from one that is known: what was wrong has been taken out.
+fn is_known(found: &Problem, broken: &[Problem]) -> bool {
+    broken.iter().any(|broken| {
+        decode::is_within(&broken.key, &found.key) || decode::is_within(&found.key, &broken.key)
+    })
+}
+
+/// Takes the keys of `P` out of the tree. They are read off its defaults, which list every section.
+fn split<P: Serialize + Default>(mut tree: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
+    let sections = toml::Table::try_from(P::default()).unwrap_or_default();
+    let mut process = Map::new();
+    for section in sections.keys() {
+        if let Some(value) = tree.remove(section) {
+            process.insert(section.clone(), value);
         }
     }
-    let process = decode::<P>(own, &[], &mut problems);
-    let service = decode::<T>(tree, sections, &mut problems);
-    finish(process.zip(service), problems)
-}
-
-/// Renders options as TOML with every secret replaced by `[redacted]`.
-///
-/// # Errors
-///
-/// Returns an error when a value cannot be written as TOML, such as an integer beyond 63 bits.
-pub fn print<T: Serialize>(options: &T) -> Result<String, toml::ser::Error> {
-    let mut tree = toml::Table::try_from(options)?;
-    redact::table(&mut tree);
-    toml::to_string(&tree)
-}
-
-fn finish<T>(options: Option<T>, problems: Vec<Problem>) -> Result<T, Errors> {
-    match options {
-        Some(options) if problems.is_empty() => Ok(options),
-        Some(_) | None => Err(problems.into()),
-    }
-}
-
-/// Decodes in rounds until what is left decodes, then validates; `None` when no round succeeded.
-fn decode<T>(mut tree: config::Map<String, Value>, known: &[&str], problems: &mut Vec<Problem>) -> Option<T>
-where
-    T: DeserializeOwned + Default + Validate,
-{
-    for _ in 0..MAX_PROBLEMS {
-        let root = Value::new(None, ValueKind::Table(tree.clone()));
-        let error = match serde_path_to_error::deserialize::<_, T>(root) {
-            Ok(options) => {
-                let broken: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
-                problems.extend(
-                    options
-                        .validate()
-                        .into_iter()
-                        .filter(|found| !broken.contains(&found.key)),
-                );
-                return Some(options);
-            }
-            Err(error) => error,
-        };
-        let keys = map_keys(error.path());
-        let origin = origin_of(&tree, &keys);
-        let message = describe(error.inner(), &keys, known);
-        problems.push(Problem {
-            key: error.path().to_string(),
-            message,
-            origin,
-        });
-        if !remove(&mut tree, &keys) {
-            return None;
-        }
-    }
-    None
-}
-
-/// The leading map keys of a path: an element of an array is taken out with its array.
-fn map_keys(path: &serde_path_to_error::Path) -> Vec<String> {
-    path.iter()
-        .map_while(|segment| match segment {
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
-}
-
-fn origin_of(tree: &config::Map<String, Value>, keys: &[String]) -> Option<String> {
-    let (first, rest) = keys.split_first()?;
-    let value = tree.get(first)?;
-    if let ValueKind::Table(table) = &value.kind {
-        // A table has no origin of its own; its first entry's stands for it.
-        return if rest.is_empty() {
-            table.values().next()?.origin().map(str::to_owned)
-        } else {
-            origin_of(table, rest)
-        };
-    }
-    value.origin().map(str::to_owned)
-}
-
-fn remove(tree: &mut config::Map<String, Value>, keys: &[String]) -> bool {
-    let Some((first, rest)) = keys.split_first() else {
-        return false;
-    };
-    if rest.is_empty() {
-        return tree.remove(first).is_some();
-    }
-    match tree.get_mut(first).map(|value| &mut value.kind) {
-        Some(ValueKind::Table(table)) => remove(table, rest),
-        Some(_) => tree.remove(first).is_some(),
-        None => false,
-    }
-}
-
-/// Says what is wrong in our words, without the value where the key is a secret's.
-fn describe(error: &ConfigError, keys: &[String], known: &[&str]) -> String {
-    if let ConfigError::At { error, .. } = error {
-        return describe(error, keys, known);
-    }
-    let secret = keys.last().is_some_and(|key| redact::is_secret(key));
-    if let ConfigError::Type {
-        unexpected, expected, ..
-    } = error
-    {
-        return if secret {
-            format!("the value has the wrong type; give {expected}")
-        } else {
-            format!("{unexpected} does not fit; give {expected}")
-        };
-    }
-    let text = error.to_string();
-    if let Some(message) = suggest::unknown_key(&text, if keys.len() == 1 { known } else { &[] }) {
-        return message;
-    }
-    if secret {
-        "the value cannot be read".to_owned()
-    } else {
-        text
-    }
+    (process, tree)
 }
 
 #[cfg(test)]

@@ -5,19 +5,23 @@
 //! the same machine mean the same server. Our options say only how to connect.
 //!
 //! A worker that starts before its server is normal (both come up in one `docker compose`), so the first
-//! connection is retried for a bounded time with a line per attempt. A wrong credential is not retried:
-//! waiting does not mend it.
+//! connection is retried for a bounded time with a line per attempt. A wrong credential, certificate or name
+//! is not retried: waiting does not mend it ([`obstacle`] tells the two apart).
 
 pub mod api_key;
 pub mod namespace;
+mod obstacle;
 pub mod profile;
+mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use temporalio_client::{Connection, errors::ClientConnectError, tonic::Code};
+use temporalio_client::{Connection, errors::ClientConnectError};
 use tokio::time::{Instant, sleep, timeout};
 
+use obstacle::Obstacle;
 pub use profile::{Deployment, Profile};
 
 use crate::{
@@ -26,27 +30,41 @@ use crate::{
 };
 
 /// How to connect; section `temporal`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The profile file, instead of `TEMPORAL_CONFIG_FILE` or Temporal's default place.
+    /// The profile file.
+    #[schemars(extend(
+        "format" = "path",
+        "x-unset" = "`TEMPORAL_CONFIG_FILE`, or Temporal's default place",
+        "examples" = ["/etc/temporal/temporal.toml"]
+    ))]
     pub profile_file: Option<PathBuf>,
-    /// The profile in that file, instead of `TEMPORAL_PROFILE`.
+    /// The profile in that file.
+    #[schemars(extend("x-unset" = "`TEMPORAL_PROFILE`, or the profile `default`"))]
     pub profile: Option<String>,
-    /// A file with the API key, read again when it changes; instead of `TEMPORAL_API_KEY`.
+    /// A file with the API key, read again when it changes.
+    #[schemars(extend(
+        "format" = "path",
+        "x-unset" = "`TEMPORAL_API_KEY`, the profile's key, or none",
+        "examples" = ["/run/secrets/temporal-key"]
+    ))]
     pub api_key_file: Option<PathBuf>,
     /// How often the API key file is looked at, in seconds.
+    #[schemars(range(min = 1))]
     pub api_key_refresh_seconds: u32,
     /// How long the first connection is tried before the process gives up, in seconds.
+    #[schemars(range(min = 1))]
     pub connect_timeout_seconds: u32,
     /// How long one attempt may take, in seconds.
+    #[schemars(range(min = 1))]
     pub attempt_timeout_seconds: u32,
     /// The compression of requests and responses.
     pub grpc_compression: Compression,
 }
 
 /// The compression of gRPC messages.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// None: our payloads are small references, and the processor time buys nothing on a local network.
@@ -101,12 +119,12 @@ pub enum Error {
         /// The last attempt's failure.
         reason: String,
     },
-    /// The server answered with a refusal that trying again does not change.
-    #[error("the Temporal server at {address} refused the connection: {reason}")]
+    /// The server refused, or its certificate was refused, and trying again does not change that.
+    #[error("no connection to the Temporal server at {address}: {reason}")]
     Refused {
         /// The address that was tried.
         address: String,
-        /// What the server said, and what to do.
+        /// What was said, and what to do.
         reason: String,
         /// The SDK's error.
         #[source]
@@ -128,6 +146,12 @@ pub async fn connect(
     start_command: &'static str,
 ) -> Result<Connection, Error> {
     let address = profile.address();
+    if profile.connection.api_key.is_some() && profile.connection.tls_options.is_none() {
+        tracing::warn!(
+            { fields::ADDRESS } = address,
+            "the API key is sent in plain text, because TLS is switched off"
+        );
+    }
     let started = Instant::now();
     let patience = Duration::from_secs(options.connect_timeout_seconds.into());
     let attempt_limit = Duration::from_secs(options.attempt_timeout_seconds.into());
@@ -139,15 +163,16 @@ pub async fn connect(
                 tracing::info!({ fields::ADDRESS } = address, "connected to Temporal");
                 return Ok(connection);
             }
-            Ok(Err(error)) if is_final(&error) => {
-                let reason = refusal(&error);
-                return Err(Error::Refused {
-                    address,
-                    reason,
-                    source: Box::new(error),
-                });
-            }
-            Ok(Err(error)) => brief(&error),
+            Ok(Err(error)) => match obstacle::of(&error, &profile.connection) {
+                Obstacle::Lasting(reason) => {
+                    return Err(Error::Refused {
+                        address,
+                        reason,
+                        source: Box::new(error),
+                    });
+                }
+                Obstacle::Passing(reason) | Obstacle::Broken(reason) => reason,
+            },
             Err(_) => format!("no answer within {attempt_limit:?}"),
         };
         let waited = started.elapsed();
@@ -167,57 +192,6 @@ pub async fn connect(
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
-}
-
-/// Tells whether trying again cannot help.
-fn is_final(error: &ClientConnectError) -> bool {
-    if let ClientConnectError::SystemInfoCallError(status) = error {
-        return matches!(
-            status.code(),
-            Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
-        );
-    }
-    matches!(
-        error,
-        ClientConnectError::InvalidUri(_)
-            | ClientConnectError::InvalidHeaders(_)
-            | ClientConnectError::InvalidConfig(_)
-    )
-}
-
-fn refusal(error: &ClientConnectError) -> String {
-    if let ClientConnectError::SystemInfoCallError(status) = error {
-        let advice = if status.code() == Code::Unimplemented {
-            "something else than Temporal listens there; check TEMPORAL_ADDRESS"
-        } else {
-            "check TEMPORAL_API_KEY, the client certificate and the namespace's permissions"
-        };
-        return format!("{}: {}; {advice}", status.code(), status.message());
-    }
-    error.to_string()
-}
-
-/// The innermost cause in one line, with the hint for the one mistake that its text does not explain.
-fn brief(error: &ClientConnectError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let text = if let ClientConnectError::SystemInfoCallError(status) = error {
-        let mut source = std::error::Error::source(status);
-        let mut innermost = status.message().to_owned();
-        while let Some(inner) = source {
-            innermost = inner.to_string();
-            source = inner.source();
-        }
-        innermost
-    } else {
-        cause.to_string()
-    };
-    if text.contains("InvalidContentType") {
-        return format!("{text}; the server speaks plain text while TLS is on: set TEMPORAL_TLS=false");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use std::{
 };
 
 use prometheus::{Gauge, IntGauge, Registry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -41,18 +42,27 @@ use crate::{
 const PULSE: Duration = Duration::from_secs(1);
 
 /// Where and how health is shown; section `health`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The address of the probes; port 0 takes a free one and logs it.
+    /// The IP address and port of the probes; port 0 takes a free one and logs it.
+    #[schemars(extend("format" = "socket-address", "examples" = ["0.0.0.0:8080"]))]
     pub listen: SocketAddr,
-    /// An address for `/metrics` alone; none serves it beside the probes.
+    /// An IP address and port for `/metrics` alone.
+    #[schemars(extend(
+        "format" = "socket-address",
+        "x-unset" = "served beside the probes",
+        "examples" = ["0.0.0.0:9090"]
+    ))]
     pub metrics_listen: Option<SocketAddr>,
     /// The time between two runs of the readiness checks, in seconds.
+    #[schemars(range(min = 1))]
     pub check_interval_seconds: u32,
     /// How long one check may take, in seconds.
+    #[schemars(range(min = 1))]
     pub check_timeout_seconds: u32,
     /// How long the runtime may stand still before `/livez` fails, in seconds.
+    #[schemars(range(min = 3))]
     pub stalled_after_seconds: u32,
 }
 

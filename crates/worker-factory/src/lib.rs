@@ -11,6 +11,7 @@ pub mod health;
 pub mod places;
 pub mod process;
 pub mod secret;
+pub mod surroundings;
 pub mod telemetry;
 pub mod worker;
 
@@ -21,3 +22,4 @@ pub use exit::Exit;
 pub use places::Places;
 pub use process::{BoxError, Host, Options, Service, main};
 pub use secret::Secret;
+pub use surroundings::Surroundings;

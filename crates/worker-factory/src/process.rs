@@ -9,26 +9,23 @@
 //! * the **health thread** answers the probes.
 
 mod host;
+mod prepare;
 mod start;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ffi::OsString,
-    future::Future,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, process::ExitCode, time::Duration};
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use host::Host;
+use prepare::{Plan, prepare};
 
 use crate::{
-    cli::{CommonArgs, Invocation},
-    config::{self, Problem, Validate},
-    connection::{self, Profile, namespace::SearchAttribute},
+    cli::Invocation,
+    config::{Problem, Sections, Validate},
+    connection::{self, namespace::SearchAttribute},
     contract::Contract,
     drain::{self, Signal},
     exit::Exit,
@@ -65,7 +62,7 @@ pub struct Service {
 }
 
 /// The options that every worker has; its four sections stand beside the binary's own.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// How to connect.
@@ -76,11 +73,6 @@ pub struct Options {
     pub worker: worker::Options,
     /// Where health is shown.
     pub health: health::Options,
-}
-
-impl Options {
-    /// The top-level keys that belong to the process.
-    pub const SECTIONS: &'static [&'static str] = &["temporal", "telemetry", "worker", "health"];
 }
 
 impl Validate for Options {
@@ -98,22 +90,13 @@ impl Validate for Options {
     }
 }
 
-/// Everything that was decided before anything was started.
-#[derive(Debug)]
-struct Plan<T> {
-    service: Service,
-    options: Options,
-    own: T,
-    profile: Profile,
-}
-
 /// Runs a worker process; the whole of a binary's `main`.
 ///
 /// `compose` gets the binary's options and a [`Host`], registers workflows and activities on it, adds
 /// readiness checks, and hands it back. It runs on the worker's runtime, after the connection stands.
 pub fn main<T, C, F>(service: Service, invocation: &Invocation, compose: C) -> ExitCode
 where
-    T: DeserializeOwned + Serialize + Default + Validate + Send + 'static,
+    T: Sections + Send + 'static,
     C: FnOnce(T, Host) -> F + Send + 'static,
     F: Future<Output = Result<Host, BoxError>>,
 {
@@ -124,79 +107,9 @@ where
     }
 }
 
-/// Parses, loads and resolves; `None` when the command line asked for no more than that.
-fn prepare<T>(service: Service, invocation: &Invocation) -> Result<Option<Plan<T>>, Exit>
-where
-    T: DeserializeOwned + Serialize + Default + Validate,
-{
-    let args = CommonArgs::parse(&service, &invocation.args)?;
-    let request = args.load_request(&service, &invocation.env);
-    let (loaded, mut problems) = match config::load_split::<Options, T>(&request, Options::SECTIONS) {
-        Ok(loaded) => (Some(loaded), Vec::new()),
-        Err(errors) => (None, errors.problems().to_vec()),
-    };
-    // The connection's variables are checked even when the file is wrong, so that all mistakes show at once.
-    let temporal = loaded
-        .as_ref()
-        .map(|(options, _)| options.temporal.clone())
-        .unwrap_or_default();
-    let profile = Profile::resolve(&temporal, &unicode(&invocation.env))
-        .map_err(|found| problems.extend(found))
-        .ok();
-    let (Some((options, own)), Some(profile), true) = (loaded, profile, problems.is_empty()) else {
-        say(
-            &mut std::io::stderr(),
-            &format!("{}: {}\n", service.name, config::Errors::from(problems)),
-        );
-        return Err(Exit::Config);
-    };
-    if args.print_config {
-        let text = printed(&options, &own, &profile).map_err(|error| {
-            say(
-                &mut std::io::stderr(),
-                &format!("{}: the configuration cannot be printed: {error}\n", service.name),
-            );
-            Exit::Config
-        })?;
-        say(&mut std::io::stdout(), &text);
-        return Ok(None);
-    }
-    if args.check_config {
-        say(&mut std::io::stdout(), "the configuration is valid\n");
-        return Ok(None);
-    }
-    Ok(Some(Plan {
-        service,
-        options,
-        own,
-        profile,
-    }))
-}
-
-fn printed<T: Serialize>(options: &Options, own: &T, profile: &Profile) -> Result<String, toml::ser::Error> {
-    let connection = format!(
-        "# connects to {}, namespace `{}`\n",
-        profile.address(),
-        profile.namespace
-    );
-    Ok([
-        connection,
-        config::print(own)?,
-        "\n".to_owned(),
-        config::print(options)?,
-    ]
-    .concat())
-}
-
 fn say(stream: &mut dyn std::io::Write, text: &str) {
     // Nobody is left to tell when the stream is closed; the exit code still tells.
     drop(stream.write_all(text.as_bytes()));
-}
-
-fn unicode(env: &[(OsString, OsString)]) -> HashMap<String, String> {
-    env.iter()
-        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
-        .collect()
 }
 
 /// Starts health and worker, and waits for the end.

@@ -12,6 +12,7 @@ pub mod polls;
 
 use std::io::IsTerminal as _;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::{
@@ -27,20 +28,21 @@ use crate::{
 };
 
 /// What is logged and how; section `telemetry`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// The form of a log line.
     pub log_format: LogFormat,
     /// What is logged, as a `tracing` filter such as `info,temporalio_sdk_core=debug`.
+    #[schemars(extend("examples" = ["info,worker_factory=debug"]))]
     pub log_filter: String,
-    /// Whether a panic's message is logged. Off, because a panic over the boundaries of a text quotes the
-    /// text; its place in the code is always logged.
+    /// Whether a panic's message is logged. It quotes the text where a panic is over the boundaries of one; its place in
+    /// the code is always logged.
     pub panic_messages: bool,
 }
 
 /// The form of a log line.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.

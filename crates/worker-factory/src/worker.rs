@@ -7,8 +7,12 @@
 
 pub mod activities;
 
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    time::Duration,
+};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use temporalio_common::worker::{VersioningBehavior, WorkerDeploymentOptions, WorkerDeploymentVersion};
 use temporalio_sdk::{
@@ -25,16 +29,20 @@ use crate::{
 };
 
 /// How a worker polls, works and stops; section `worker`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The task queue, instead of the binary's own.
+    /// The task queue.
+    #[schemars(length(min = 1), extend("x-unset" = "the binary's own queue"))]
     pub task_queue: Option<String>,
     /// Activities that run at once.
+    #[schemars(range(min = 1))]
     pub max_concurrent_activities: usize,
     /// Local activities that run at once.
+    #[schemars(range(min = 1))]
     pub max_concurrent_local_activities: usize,
     /// Workflow tasks that run at once; at least 2 when workflows are cached.
+    #[schemars(range(min = 1))]
     pub max_concurrent_workflow_tasks: usize,
     /// Workflows kept in memory between their tasks; 0 replays each from its history every time.
     pub max_cached_workflows: usize,
@@ -42,49 +50,59 @@ pub struct Options {
     pub workflow_pollers: Pollers,
     /// Polls for activity tasks.
     pub activity_pollers: Pollers,
-    /// Activities that this worker starts in a second; none for no limit.
+    /// Activities that this worker starts in a second.
+    #[schemars(extend("exclusiveMinimum" = 0, "x-unset" = "no limit", "examples" = [20]))]
     pub max_activities_per_second: Option<f64>,
-    /// Activities that the whole queue starts in a second, kept by the server; none for no limit. All
-    /// workers of a queue must agree, and it switches eager activities off.
+    /// Activities that the whole queue starts in a second, kept by the server. All workers of a queue must agree, and it
+    /// switches eager activities off.
+    #[schemars(extend("exclusiveMinimum" = 0, "x-unset" = "no limit", "examples" = [50]))]
     pub task_queue_activities_per_second: Option<f64>,
     /// Activities handed back with a workflow task's completion, without a trip through the queue; 0 for
     /// none.
     pub max_eager_activities: usize,
     /// How long a workflow task waits for the worker that has its workflow cached, in seconds.
+    #[schemars(range(min = 1))]
     pub sticky_queue_timeout_seconds: u32,
-    /// How long heartbeats are held back, in seconds. The SDK's default is 0.8 of the heartbeat timeout,
-    /// with which a cancellation reaches a call only after as long.
+    /// How long heartbeats are held back, in seconds. The SDK's own 0.8 of the heartbeat timeout would let a
+    /// cancellation reach a call only after as long.
+    #[schemars(range(min = 1))]
     pub heartbeat_throttle_seconds: u32,
     /// How long running activities may go on after a stop was asked for, before they are cancelled, in
     /// seconds.
     pub graceful_shutdown_seconds: u32,
-    /// When the process ends whatever is still running, in seconds after a stop was asked for. The pod's
-    /// grace period has to be longer.
+    /// When the process ends whatever is still running, in seconds after a stop was asked for; above
+    /// `graceful_shutdown_seconds`. The pod's grace period has to be longer.
+    #[schemars(range(min = 1))]
     pub drain_hard_deadline_seconds: u32,
     /// After how many activities the process drains and ends with code 0, to be started again; 0 for never.
     pub recycle_after_activities: u64,
-    /// How workflows move between versions; counts only when a deployment name and build id are given.
+    /// What becomes of a running workflow when another version is made current; counts only when a deployment name and
+    /// build id are given.
     pub versioning: Versioning,
 }
 
 /// How many polls are out at once.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pollers {
     /// Whether the number is fixed or follows the server's advice.
     pub mode: PollerMode,
-    /// The number, when fixed.
+    /// The number, when fixed; at least 2 for workflow tasks while workflows are cached.
+    #[schemars(range(min = 1))]
     pub count: usize,
-    /// The least number, when scaled; at least 1.
+    /// The least number, when scaled.
+    #[schemars(range(min = 1))]
     pub minimum: usize,
-    /// The number to begin with, when scaled.
+    /// The number to begin with, when scaled; from `minimum` to `maximum`.
+    #[schemars(range(min = 1))]
     pub initial: usize,
     /// The greatest number, when scaled.
+    #[schemars(range(min = 1))]
     pub maximum: usize,
 }
 
 /// Who decides the number of polls.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PollerMode {
     /// Always `count`.
@@ -95,7 +113,7 @@ pub enum PollerMode {
 }
 
 /// What becomes of a running workflow when another version is made current.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Versioning {
     /// It ends on the version that it began on.
@@ -336,12 +354,12 @@ fn rate(limit: Option<f64>) -> bool {
 #[must_use]
 pub fn identity(service: &str) -> String {
     let host = gethostname::gethostname();
-    let id = uuid::Uuid::new_v4().simple().to_string();
+    // The keys of the standard library's hash maps are random, and this is all the chance that is needed.
+    let chance = RandomState::new().build_hasher().finish() >> 32;
     format!(
-        "{service}@{}/{}/{}",
+        "{service}@{}/{}/{chance:08x}",
         host.to_string_lossy(),
         std::process::id(),
-        &id[..8]
     )
 }
 

@@ -12,6 +12,8 @@ pub const DATA_QUEUE: &str = "data-processing";
 pub const LLM_PIPELINE: &str = "LlmPipelineWorkflow";
 /// A JSONL file of requests.
 pub const LLM_BATCH: &str = "LlmBatchWorkflow";
+/// What a run left behind, removed after it.
+pub const DISCARD_STAGED_LATER: &str = "DiscardStagedWorkflow";
 
 /// The signal that stops a run and cleans up after it.
 pub const CANCEL: &str = "cancel";
@@ -47,7 +49,7 @@ pub struct QueueContract {
 /// The contract of [`AI_QUEUE`].
 pub const AI_CONTRACT: QueueContract = QueueContract {
     queue: AI_QUEUE,
-    workflows: &[LLM_BATCH, LLM_PIPELINE],
+    workflows: &[DISCARD_STAGED_LATER, LLM_BATCH, LLM_PIPELINE],
     activities: &[GENERATE_TEXT],
 };
 

@@ -29,6 +29,11 @@ impl RunScope {
         format!("{}/{step}", parts.join("/"))
     }
 
+    /// Gives the workflow id of what removes the run's staged data after it; no two runs have the same.
+    pub fn clean_up_id(&self) -> String {
+        format!("{}/clean-up/{}", self.workflow_id, self.first_run_id)
+    }
+
     /// Gives the prefix under which the run stages data: `runs/<workflow id>/<first run id>/`.
     pub fn stage_prefix(&self) -> String {
         format!(
@@ -81,6 +86,7 @@ mod tests {
         let scope = RunScope::new("default", "llm/a b", "run-1");
         assert_eq!(scope.effect_key("call/0"), "default/llm%2Fa b/run-1/call/0");
         assert_eq!(scope.stage_prefix(), "runs/llm%2Fa%20b/run-1/");
+        assert_eq!(scope.clean_up_id(), "llm/a b/clean-up/run-1");
     }
 
     #[test]

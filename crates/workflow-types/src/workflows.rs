@@ -8,8 +8,8 @@ use temporalio_common::{HasWorkflowDefinition, QueryDefinition, SignalDefinition
 use crate::{
     names,
     proto::{
-        CancelRequest, LlmBatchInput, LlmBatchOutput, LlmBatchStatus, LlmPipelineInput, LlmPipelineOutput,
-        LlmPipelineStatus, Usage,
+        CancelRequest, DiscardStagedInput, DiscardStagedOutput, LlmBatchInput, LlmBatchOutput,
+        LlmBatchStatus, LlmPipelineInput, LlmPipelineOutput, LlmPipelineStatus, Usage,
     },
     wire::Wire,
 };
@@ -21,6 +21,10 @@ pub struct LlmPipeline;
 /// A JSONL file of requests.
 #[derive(Debug, Clone, Copy)]
 pub struct LlmBatch;
+
+/// What a run left behind, removed after it.
+#[derive(Debug, Clone, Copy)]
+pub struct DiscardStaged;
 
 impl WorkflowDefinition for LlmPipeline {
     type Input = Wire<LlmPipelineInput>;
@@ -45,6 +49,19 @@ impl WorkflowDefinition for LlmBatch {
 }
 
 impl HasWorkflowDefinition for LlmBatch {
+    type Run = Self;
+}
+
+impl WorkflowDefinition for DiscardStaged {
+    type Input = Wire<DiscardStagedInput>;
+    type Output = Wire<DiscardStagedOutput>;
+
+    fn name(&self) -> &str {
+        names::DISCARD_STAGED_LATER
+    }
+}
+
+impl HasWorkflowDefinition for DiscardStaged {
     type Run = Self;
 }
 

@@ -10,14 +10,15 @@ use workflow_types::{
     batch::BatchRequest,
     failure::FailureCode,
     proto::{
-        BatchCounts, BuildManifestInput, BuildManifestOutput, Content, DataKind, DiscardStagedInput,
-        LlmBatchFile, LlmBatchOutput, ResultJoin, ResultPage, Stage, Usage, ValidateDataInput,
-        ValidateDataOutput, WriteResultsInput, WriteResultsOutput, content, write_results_input::Work,
+        BatchCounts, BuildManifestInput, BuildManifestOutput, Content, DataKind, LlmBatchFile,
+        LlmBatchOutput, ResultJoin, ResultPage, Stage, Usage, ValidateDataInput, ValidateDataOutput,
+        WriteResultsInput, WriteResultsOutput, content, write_results_input::Work,
     },
 };
 
 use super::{LlmBatchWorkflow, page};
 use crate::{
+    clean_up,
     failures::{Failure, StepError},
     policy,
     steps::Steps,
@@ -145,9 +146,9 @@ async fn write(run: &Run, input: WriteResultsInput) -> Result<WriteResultsOutput
             Ok(_) | Err(StepError::Failed(_)) => return written,
         }
     }
-    let within = Some(policy::CLEAN_UP_WITHIN);
+    let within = Some(policy::KEEP_WITHIN);
     run.detached()
-        .call(DataDeclarations::write_results, input, policy::CLEAN_UP, within)
+        .call(DataDeclarations::write_results, input, policy::KEEP, within)
         .await
 }
 
@@ -186,22 +187,7 @@ async fn conclude(run: &Run) -> Result<LlmBatchOutput, StepError> {
         work: Some(Work::Join(ResultJoin { pages })),
     };
     let joined = write(run, input).await?;
-    let input = DiscardStagedInput {
-        stage_prefix: run.scope.stage_prefix(),
-        results: false,
-    };
-    let discarded = run
-        .detached()
-        .call(
-            DataDeclarations::discard_staged,
-            input,
-            policy::CLEAN_UP,
-            Some(policy::CLEAN_UP_WITHIN),
-        )
-        .await;
-    if discarded.is_err() && !run.ctx.is_replaying() {
-        tracing::warn!("what the batch staged could not be removed; retention will");
-    }
+    clean_up::discard(run, false).await;
     enter(run, Stage::Done);
     Ok(run.ctx.state(|state| LlmBatchOutput {
         results: joined.file,

@@ -5,15 +5,16 @@ use workflow_types::{
     failure::FailureCode,
     placement::place,
     proto::{
-        Chunk, Content, DataKind, DiscardStagedInput, LlmPipelineOutput, Placement, PreprocessDataInput,
-        PreprocessDataOutput, Preprocessing, Prompt, Stage, StepTiming, ValidateDataInput,
-        ValidateDataOutput, content, generate_text_input::Request, generate_text_output, llm_pipeline_output,
+        Chunk, Content, DataKind, LlmPipelineOutput, Placement, PreprocessDataInput, PreprocessDataOutput,
+        Preprocessing, Prompt, Stage, StepTiming, ValidateDataInput, ValidateDataOutput, content,
+        generate_text_input::Request, generate_text_output, llm_pipeline_output,
     },
     request::{Format, Output, PipelineRequest},
 };
 
 use super::LlmPipelineWorkflow;
 use crate::{
+    clean_up,
     failures::{Failure, StepError},
     inference::{self, Answer, Question, Reply},
     lanes, plan, policy,
@@ -34,9 +35,8 @@ pub(super) async fn execute(
     saga: &mut Saga,
 ) -> Result<LlmPipelineOutput, StepError> {
     let mut placement = place(&request);
-    if request.output.store || placement == Placement::DataWorker {
-        register_discard(run, saga);
-    }
+    // Every way on may stage something: preprocessing its chunks, and a call an answer that is too large to stay inline.
+    register_discard(run, saga);
     if placement == Placement::AiWorker {
         enter(run, Stage::Inference);
         let prompt = prompt(&request, vec![request.content.clone().into()], true);
@@ -44,12 +44,11 @@ pub(super) async fn execute(
             Reply::Answer(answer) => return Ok(finish(run, *answer, placement)),
             Reply::TooLong(_) => placement = Placement::DataWorker,
         }
-        register_discard(run, saga);
     }
     let (prepared, mut timings) = prepare(run, &request).await?;
     let answer = answer_chunks(run, &request, &prepared).await?;
     enter(run, Stage::Publishing);
-    discard(run, false).await.unwrap_or_default();
+    clean_up::discard(run, false).await;
     let mut output = finish(run, answer, placement);
     timings.append(&mut output.steps);
     output.steps = timings;
@@ -61,14 +60,8 @@ pub(super) async fn execute(
 
 /// Removes what the run staged, its results too; nobody will be given a reference to them.
 pub(super) async fn compensate(run: &Run, saga: Saga) {
-    if saga.is_empty() {
-        return;
-    }
     enter(run, Stage::Compensating);
-    let left = saga.compensate().await;
-    if !left.is_empty() && !run.ctx.is_replaying() {
-        tracing::warn!(compensations = ?left, "some of what the run staged could not be removed");
-    }
+    saga.compensate().await;
 }
 
 async fn prepare(
@@ -347,27 +340,8 @@ fn absorb(whole: &mut Answer, part: &mut Answer) {
 }
 
 fn register_discard(run: &Run, saga: &mut Saga) {
-    if !saga.is_empty() {
-        return;
-    }
     let run = run.clone();
-    saga.register("discardStaged", async move { discard(&run, true).await });
-}
-
-async fn discard(run: &Run, results: bool) -> Result<(), StepError> {
-    let input = DiscardStagedInput {
-        stage_prefix: run.scope.stage_prefix(),
-        results,
-    };
-    run.detached()
-        .call(
-            DataDeclarations::discard_staged,
-            input,
-            policy::CLEAN_UP,
-            Some(policy::CLEAN_UP_WITHIN),
-        )
-        .await?;
-    Ok(())
+    saga.register(async move { clean_up::discard(&run, true).await });
 }
 
 fn enter(run: &Run, stage: Stage) {

@@ -112,6 +112,33 @@ fn variables_fill_what_the_options_leave_open() {
 }
 
 #[test]
+fn an_address_is_filled_in_only_where_none_is_set() {
+    let mut unset = Options::default();
+    unset.fill(Some("file:///state/blobs/".to_owned()), []);
+    assert_eq!(unset.url, "file:///state/blobs/");
+    let mut set = options("s3://bucket", &[]);
+    let region = ("AWS_REGION".to_owned(), "eu-west-1".to_owned());
+    set.fill(Some("file:///state/blobs/".to_owned()), [region]);
+    assert_eq!(
+        (set.url.as_str(), set.options["aws_region"].as_str()),
+        ("s3://bucket", "eu-west-1")
+    );
+}
+
+#[test]
+fn the_files_of_a_provider_are_told_from_its_other_options() {
+    for (url, key) in [
+        ("s3://b", "web_identity_token_file"),
+        ("gs://b", "google_service_account_path"),
+        ("az://b", "AZURE_FEDERATED_TOKEN_FILE"),
+    ] {
+        let found = options(url, &[key, "timeout"]).files();
+        assert_eq!(found, [(format!("options.{key}"), "hunter2".into())], "{url}");
+    }
+    assert_eq!(options("file:///x", &[]).files(), []);
+}
+
+#[test]
 fn an_unknown_option_is_refused() {
     let read = serde_json::from_str::<Options>(r#"{"url":"file:///x","bucket":"b"}"#);
     assert!(read.unwrap_err().to_string().contains("unknown field `bucket`"));

@@ -59,16 +59,10 @@ impl Plan {
             .and_then(|position| self.first_index.checked_add(position));
         let index = index
             .ok_or_else(|| Problems::one("items", "has more items than can be counted; split the file"))?;
-        let number = (i64::from(index) + 1).to_string();
-        let (id, route) = match parsed(line) {
-            Ok(item) => {
-                let id = item
-                    .id
-                    .clone()
-                    .filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES);
-                (id.unwrap_or(number), self.route(line, index, item)?)
-            }
-            Err(problems) => (named(line).unwrap_or(number), Err(problems)),
+        let id = given_id(line).unwrap_or_else(|| position_id(index));
+        let route = match parsed(line) {
+            Ok(item) => self.route(line, index, item)?,
+            Err(problems) => Err(problems),
         };
         let (route, text) = route.unwrap_or_else(|problems| (Route::Invalid(invalid(problems)), None));
         Ok(Planned {
@@ -132,8 +126,8 @@ fn parsed(line: &Line) -> Result<LlmBatchItem, Problems> {
     }
 }
 
-/// Gives the name in a line that can't be used, because by it the caller finds what failed.
-fn named(line: &Line) -> Option<String> {
+/// Gives the id that a line gives itself, also a line that can't be used, because by it the caller finds what failed.
+pub(crate) fn given_id(line: &Line) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named {
         id: String,
@@ -141,6 +135,11 @@ fn named(line: &Line) -> Option<String> {
 
     let named: Named = serde_json::from_str(line.text.as_ref().ok()?).ok()?;
     Some(named.id).filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES)
+}
+
+/// Gives the id of the item at an index when its line gives none.
+pub(crate) fn position_id(index: i32) -> String {
+    (i64::from(index) + 1).to_string()
 }
 
 type Routed = (Route, Option<(StagedPath, String)>);

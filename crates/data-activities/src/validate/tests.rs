@@ -127,6 +127,61 @@ async fn a_file_without_a_usable_line_is_refused_with_the_reason() {
     }
 }
 
+/// Gives what is said of a file of these lines, all at `items`.
+async fn complaints(lines: &[&str]) -> Vec<String> {
+    let bench = Bench::new();
+    let file = bench.upload("items.jsonl", lines.join("\n"));
+    let error = validate(&bench, blob(file), DataKind::Jsonl).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.retryable()),
+        (FailureCode::InvalidInput, false)
+    );
+    let problems = problems(error).into_iter();
+    problems
+        .map(|problem| {
+            assert_eq!(problem.path, "items");
+            problem.message
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn two_lines_with_one_id_are_refused_and_both_named() {
+    let found = complaints(&[
+        r#"{"id": "a", "text": "one"}"#,
+        "",
+        r#"{"id": "b", "text": "two"}"#,
+        r#"{"text": "three", "id": "a"}"#,
+        r#"{"id": "b", "text": "unusable", "temprature": 1}"#,
+    ])
+    .await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("lines 1 and 4 have the same id"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("lines 3 and 5 have the same id"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_is_another_item_s_position_is_refused() {
+    let found = complaints(&[r#"{"id": "2", "text": "one"}"#, "", r#"{"text": "two"}"#]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("lines 1 and 3 have the same id"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_full_of_one_id_does_not_fill_the_failure() {
+    let line = r#"{"id": "a", "text": "one"}"#;
+    assert_eq!(complaints(&[line; 100]).await.len(), MOST_CLASHES);
+}
+
 #[tokio::test]
 async fn a_file_of_many_pieces_is_read_to_its_end_and_its_hash_checked() {
     let bench = Bench::new();

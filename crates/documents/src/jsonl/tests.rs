@@ -101,6 +101,16 @@ fn an_error_of_the_reader_ends_the_lines() {
     assert!(lines.next().is_none());
 }
 
+#[test]
+fn a_name_is_given_once_and_its_first_holder_told() {
+    let mut names = Names::new();
+    assert_eq!(names.claim("a", 1), None);
+    assert_eq!(names.claim("b", 2), None);
+    assert_eq!(names.claim("a", 5), Some(1));
+    assert_eq!(names.claim("a", 9), Some(1), "the first, not the last that tried");
+    assert_eq!(names.claim("A", 10), None);
+}
+
 proptest! {
     #[test]
     fn how_the_bytes_arrive_makes_no_difference(

@@ -50,7 +50,7 @@ fn a_failure_says_what_lies_under_it() {
         source: "disk on fire".into(),
     };
     assert_eq!(
-        with_sources(&store.into()),
+        with_sources(&Error::from(store)),
         "could not read `blob:a` in the blob store: disk on fire"
     );
 }

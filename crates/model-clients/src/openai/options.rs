@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use reqwest::header::{HeaderName, HeaderValue};
+use schemars::{JsonSchema, Schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::provider::{Billing, TokenizerSpec};
-use crate::settings::{Problem, Timeouts, redacted, redacted_values};
+use crate::settings::{Problem, Timeouts, redacted, redacted_values, required};
 
 /// Headers that the client sets itself.
 const OWN_HEADERS: [&str; 7] = [
@@ -36,31 +37,48 @@ const OWN_HEADERS: [&str; 7] = [
 /// context_window = 4096
 /// billing = { kind = "free" }
 /// ```
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(transform = requirements)]
 pub struct Options {
-    /// The provider's name in model references, the part before `/`.
+    /// The provider's name in model references, the part before `/`. No two endpoints may have the same.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// The URL that `/chat/completions` is appended to; a query is kept.
+    #[schemars(extend("examples" = ["http://127.0.0.1:8080/v1"]))]
     pub base_url: String,
     /// Allows `http://` to other machines than this one; keys and prompts then travel in the clear.
     pub allow_plain_http: bool,
     /// A file that holds the key; read for every call, so a key can be rotated.
+    #[schemars(extend(
+        "format" = "path",
+        "x-unset" = "`api_key`, or no key at all",
+        "examples" = ["/run/secrets/openai-key"]
+    ))]
     pub api_key_file: Option<PathBuf>,
     /// The key itself. Meant for a value from the environment; never shown.
     #[serde(serialize_with = "redacted")]
+    #[schemars(with = "Option<String>", extend("writeOnly" = true, "x-unset" = "`api_key_file`, or no key at all"))]
     pub api_key: Option<SecretString>,
     /// The organisation that calls are made for, where an account has several.
+    #[schemars(extend("x-unset" = "the account's own"))]
     pub organization: Option<String>,
     /// Headers to add to each call. Their values are treated as secrets.
     #[serde(serialize_with = "redacted_values")]
+    #[schemars(
+        with = "BTreeMap<String, String>",
+        extend("writeOnly" = true, "x-unset" = "no headers", "examples" = [{"x-team": "search"}])
+    )]
     pub extra_headers: BTreeMap<String, SecretString>,
-    /// A proxy's URL; without it there is no proxy, whatever the environment says.
+    /// A proxy's URL, which may hold a password. The variables that other programs read a proxy from are not read.
     #[serde(serialize_with = "redacted")]
+    #[schemars(with = "Option<String>", extend("writeOnly" = true, "x-unset" = "no proxy"))]
     pub proxy: Option<SecretString>,
     /// A PEM file with root certificates that are trusted besides the system's.
+    #[schemars(extend("format" = "path", "x-unset" = "the system's alone", "examples" = ["/etc/ssl/our-ca.pem"]))]
     pub ca_file: Option<PathBuf>,
     /// The models that may be called, by the name that the endpoint knows them under.
+    #[schemars(extend("minProperties" = 1))]
     pub models: BTreeMap<String, ModelOptions>,
     /// Whether answers are streamed. Streaming shows progress and notices a stalled answer early.
     pub streaming: bool,
@@ -73,7 +91,12 @@ pub struct Options {
     /// The time limits of one call.
     pub timeouts: Timeouts,
     /// The most bytes of an answer's body that are read.
+    #[schemars(range(min = 1))]
     pub max_response_bytes: u64,
+}
+
+fn requirements(schema: &mut Schema) {
+    required(schema, &["base_url", "models"]);
 }
 
 impl Default for Options {
@@ -100,21 +123,29 @@ impl Default for Options {
 }
 
 /// One model of an endpoint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(transform = model_requirements)]
 pub struct ModelOptions {
     /// Tokens of prompt and answer together that fit in one call.
+    #[schemars(range(min = 1), extend("examples" = [128_000]))]
     pub context_window: u32,
-    /// The most tokens of one answer, if it is limited below the context window.
+    /// The most tokens of one answer; at most `context_window`.
+    #[schemars(range(min = 1), extend("x-unset" = "the context window alone is the limit", "examples" = [16_384]))]
     pub max_output_tokens: Option<u32>,
     /// How the tokens of a text are counted.
     pub tokenizer: TokenizerSpec,
     /// What a call costs. Has to be said, because a price that is forgotten would pass for free.
+    #[schemars(with = "Billing")]
     pub billing: Option<Billing>,
 }
 
+fn model_requirements(schema: &mut Schema) {
+    required(schema, &["context_window", "billing"]);
+}
+
 /// How an answer of a given form is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
     /// `response_format` of type `json_schema`, strict: the endpoint holds the model to the schema, and may refuse
@@ -130,7 +161,7 @@ pub enum StructuredOutput {
 }
 
 /// The field that limits the length of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokensField {
     /// `max_tokens`, which nearly every server takes.
@@ -149,6 +180,19 @@ impl MaxTokensField {
 }
 
 impl Options {
+    /// Gives the files that these options name, each under its path within them.
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        let own = [("api_key_file", &self.api_key_file), ("ca_file", &self.ca_file)];
+        let tokenizers = self.models.iter().filter_map(|(name, model)| {
+            let file = model.tokenizer.file()?;
+            Some((format!("models.{name}.tokenizer.path"), file.clone()))
+        });
+        own.into_iter()
+            .filter_map(|(key, path)| Some((key.to_owned(), path.clone()?)))
+            .chain(tokenizers)
+            .collect()
+    }
+
     /// Reports everything that is wrong, each with the path of its key.
     pub fn validate(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -1,10 +1,12 @@
 //! What runs and where, as a file: for scripts that wait for it, and for `pipelinectl` beside it.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+
+use super::{DevArgs, STATE_FOLDER};
 
 const FILE: &str = "dev.json";
 
@@ -42,6 +44,46 @@ pub(crate) struct ChildState {
     pub(crate) health: Option<String>,
 }
 
+/// What a person needs to be told to try it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hints {
+    /// How this program is called.
+    program: String,
+    /// Whether there are workers.
+    workers: bool,
+    /// Whether commands from the current folder find the blob store by themselves.
+    finds_store: bool,
+}
+
+impl Hints {
+    /// Looks at how this program was called, and from where.
+    pub(super) fn of(state_folder: &str, args: &DevArgs) -> Self {
+        let here = Path::new(STATE_FOLDER).canonicalize();
+        Self {
+            program: program(std::env::args_os().next()),
+            workers: !args.no_workers,
+            finds_store: here.is_ok_and(|here| here == Path::new(state_folder)),
+        }
+    }
+}
+
+/// A program that was found on the path is called by its name, any other one as it was called.
+fn program(called: Option<OsString>) -> String {
+    called
+        .and_then(|called| called.into_string().ok())
+        .filter(|called| called.contains('/'))
+        .map_or_else(|| "pipelinectl".to_owned(), |called| quoted(&called))
+}
+
+/// Writes a text so that a shell takes it as one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:%+,=@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 impl DevState {
     /// Reads the state of a `dev` in a folder; `None` when there is none.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
@@ -69,7 +111,7 @@ impl DevState {
     }
 
     /// Says what runs and what to try.
-    pub(super) fn words(&self, no_workers: bool) -> String {
+    pub(super) fn words(&self, hints: &Hints) -> String {
         let mut text = format!("Temporal     {} (namespace {})\n", self.address, self.namespace);
         if let Some(web_ui) = &self.web_ui {
             // Writing to a String can't fail.
@@ -86,13 +128,18 @@ impl DevState {
         if !self.address.ends_with(":7233") {
             let _written = writeln!(text, "  export TEMPORAL_ADDRESS={}", self.address);
         }
-        if !no_workers {
+        if !hints.finds_store {
+            let store = quoted(&self.blob_store);
+            let _written = writeln!(text, "  export PIPELINECTL__BLOB_STORE__URL={store}");
+        }
+        let program = &hints.program;
+        if hints.workers {
             let _written = writeln!(
                 text,
-                "  pipelinectl llm run 'The bridge was closed after the storm.' --instruction 'Give a title.'"
+                "  {program} llm run 'The bridge was closed after the storm.' --instruction 'Give a title.'"
             );
         }
-        let _written = write!(text, "  pipelinectl list\n\nCtrl-C stops everything.");
+        let _written = write!(text, "  {program} list\n\nCtrl-C stops everything.");
         text
     }
 }
@@ -129,10 +176,60 @@ mod tests {
         assert_eq!(DevState::read(folder.path()), None);
     }
 
+    fn hints() -> Hints {
+        Hints {
+            program: "pipelinectl".into(),
+            workers: true,
+            finds_store: true,
+        }
+    }
+
+    #[test]
+    fn a_blob_store_that_is_not_found_from_here_has_to_be_exported() {
+        let mut state = state("127.0.0.1:7233");
+        state.blob_store = "file:///it's%20mine/blobs/".into();
+        let hints = Hints {
+            finds_store: false,
+            ..hints()
+        };
+        let words = state.words(&hints);
+        assert!(
+            words.contains("\n  export PIPELINECTL__BLOB_STORE__URL='file:///it'\\''s%20mine/blobs/'\n"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_is_not_on_the_path_is_called_as_it_was() {
+        assert_eq!(program(Some("pipelinectl".into())), "pipelinectl");
+        assert_eq!(
+            program(Some("target/debug/pipelinectl".into())),
+            "target/debug/pipelinectl"
+        );
+        assert_eq!(
+            program(Some("./my build/pipelinectl".into())),
+            "'./my build/pipelinectl'"
+        );
+        assert_eq!(program(None), "pipelinectl");
+        let hints = Hints {
+            program: "./pipelinectl".into(),
+            ..hints()
+        };
+        let words = state("127.0.0.1:7233").words(&hints);
+        assert!(
+            words.contains("\n  ./pipelinectl llm run ") && words.contains("\n  ./pipelinectl list\n"),
+            "{words}"
+        );
+    }
+
     #[test]
     fn another_port_has_to_be_exported() {
-        assert!(!state("127.0.0.1:7233").words(false).contains("export"));
-        let words = state("127.0.0.1:9000").words(true);
+        assert!(!state("127.0.0.1:7233").words(&hints()).contains("export"));
+        let hints = Hints {
+            workers: false,
+            ..hints()
+        };
+        let words = state("127.0.0.1:9000").words(&hints);
         assert!(
             words.contains("export TEMPORAL_ADDRESS=127.0.0.1:9000"),
             "{words}"

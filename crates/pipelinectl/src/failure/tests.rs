@@ -25,6 +25,29 @@ fn a_failed_run_keeps_its_code_and_its_problems() {
 }
 
 #[test]
+fn an_unknown_model_is_told_with_the_way_to_add_one_and_nothing_else_is() {
+    let failed = |code| {
+        Failure::from(outcome::Error::Failed(Failed {
+            code: Some(code),
+            message: "no provider for `openai/x` on this worker, which has: local".into(),
+            problems: Vec::new(),
+            step: None,
+        }))
+        .message
+    };
+    let message = failed(FailureCode::ModelGone);
+    for words in [
+        "which has: local",
+        "models.openai",
+        "documents.models",
+        "docs/operations.md",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(!failed(FailureCode::Auth).contains("models.openai"));
+}
+
+#[test]
 fn how_a_run_ended_is_in_the_exit_code() {
     let cancelled = outcome::Error::Cancelled {
         reason: Some("too slow".into()),

@@ -2,8 +2,13 @@
 //!
 //! A flag that is not given stays unset in the message: what the default is, only the workflow decides, so that another
 //! version of it may decide otherwise.
+//!
+//! A JSON Schema is compiled here by the code with which a worker compiles it, and as it will arrive there: a bad keyword
+//! would otherwise be told by a run that had started and, where the text is large, had cut it up before.
 
 use std::{fs, path::Path};
+
+use documents::schema::Schema;
 
 use workflow_types::{
     json,
@@ -15,6 +20,8 @@ use workflow_types::{
 };
 
 use crate::cli::{DurationArg, OnUnknownArg, PlacementArg, RequestArgs};
+
+use super::written::{self, Origin};
 
 /// Makes the message without its content; a schema file that can't be used is a problem.
 pub(super) fn from_flags(flags: &RequestArgs, problems: &mut Problems) -> LlmPipelineInput {
@@ -58,6 +65,10 @@ fn parameters(flags: &RequestArgs) -> Option<GenerationParameters> {
 
 fn output(flags: &RequestArgs, problems: &mut Problems) -> Option<OutputSpec> {
     let schema = flags.schema.as_deref().and_then(|path| schema(path, problems));
+    let written = flags
+        .schema
+        .as_deref()
+        .map(|path| format!("{}: ", path.display()));
     let output = OutputSpec {
         format: schema.map(|schema| {
             output_spec::Format::Json(JsonFormat {
@@ -67,15 +78,28 @@ fn output(flags: &RequestArgs, problems: &mut Problems) -> Option<OutputSpec> {
         }),
         store: flags.store.then_some(true),
     };
+    if let Err(message) = check_schema(&output) {
+        problems.at("--schema", format!("{}{message}", written.unwrap_or_default()));
+    }
     (output != OutputSpec::default()).then_some(output)
+}
+
+/// Tells what is wrong with the schema of an output, if it has one.
+pub(super) fn check_schema(output: &OutputSpec) -> Result<(), String> {
+    let Some(output_spec::Format::Json(form)) = &output.format else {
+        return Ok(());
+    };
+    let Some(schema) = form.schema.as_ref().map(json::from_struct) else {
+        return Ok(());
+    };
+    Schema::compile(&schema)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn schema(path: &Path, problems: &mut Problems) -> Option<serde_json::Map<String, serde_json::Value>> {
     let read = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
-    let parsed = read.and_then(|bytes| {
-        serde_json::from_slice(&bytes)
-            .map_err(|error| format!("{} holds no JSON object: {error}", path.display()))
-    });
+    let parsed = read.and_then(|bytes| written::object(&bytes, &Origin::file(path)));
     parsed.map_err(|message| problems.at("--schema", message)).ok()
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use workflow_types::{problem::Problems, proto::LlmPipelineInput, request::INLINE_LIMIT_BYTES, wire};
+use workflow_types::{problem::Problems, proto::LlmPipelineInput, request::INLINE_LIMIT_BYTES};
 
 use crate::{
     cli::{RequestArgs, RunArgs},
@@ -15,7 +15,8 @@ use crate::{
 
 use super::{
     folder::{self, Document},
-    lines,
+    lines, request,
+    written::{self, Origin},
 };
 
 /// What to work on.
@@ -102,8 +103,13 @@ fn whole(path: &Path, args: &RunArgs, problems: &mut Problems) -> Result<Source,
     } else {
         fs::read(path).map_err(|error| Failure::file("read", path, &error))?
     };
-    match wire::parse_json_strictly(&json) {
-        Ok(input) => Ok(Source::Whole(Box::new(input))),
+    match written::message::<LlmPipelineInput>(&json, &Origin::file(path)) {
+        Ok(input) => {
+            if let Some(Err(message)) = input.output.as_ref().map(request::check_schema) {
+                problems.at("output.json.schema", message);
+            }
+            Ok(Source::Whole(Box::new(input)))
+        }
         // Of a message that can't be read, no values can be judged.
         Err(found) => {
             problems.extend(found);

@@ -104,6 +104,53 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
+fn a_schema_that_cannot_be_used_is_told_with_the_place_of_the_keyword() {
+    let json = r#"{"type": "object", "properties": {"n": {"type": "intger"}}}"#;
+    let schema = file(json);
+    let whole = file(&format!(
+        r#"{{"content": {{"text": "a"}}, "output": {{"json": {{"schema": {json}}}}}}}"#
+    ));
+    for (line, place) in [
+        (["words", "--schema", path(&schema)], "--schema"),
+        (["--input-json", path(&whole), "--verbose"], "output.json.schema"),
+    ] {
+        let failure = prepare(&line).err().unwrap();
+        let [problem] = failure.problems.as_slice() else {
+            panic!("{failure:?}")
+        };
+        assert_eq!(problem.path, place);
+        assert!(
+            problem.message.contains("\"/properties/n/type\""),
+            "{}",
+            problem.message
+        );
+    }
+    let failure = prepare(&["words", "--schema", path(&schema)]).err().unwrap();
+    assert!(failure.problems[0].message.contains(path(&schema)), "{failure:?}");
+    let remote = file(r#"{"$ref": "https://schemas.example.com/a.json"}"#);
+    assert_eq!(paths(&["words", "--schema", path(&remote)]), ["--schema"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_and_an_id_that_cannot_be_used_are_told_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("absent/answer.txt");
+    let line = [
+        "words",
+        "--id",
+        "a\nb",
+        "--temperature",
+        "9",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    assert_eq!(paths(&line), ["--id", "--out", "parameters.temperature"]);
+    let out = folder.path().join("answer.txt");
+    assert!(prepare(&["words", "--out", out.to_str().unwrap()]).is_ok());
+    assert!(!out.exists(), "it is written when there is an answer");
+}
+
+#[test]
 fn a_whole_request_is_held_to_the_contract() {
     let good = file(r#"{"content": {"text": "words"}, "tenant": "acme"}"#);
     assert_eq!(

@@ -13,7 +13,7 @@ use crate::{cli::ResultPrintArgs, exit::Exit, failure::Failure, session::Session
 
 use super::{
     progress::{Progress, Snapshot},
-    report,
+    report::Report,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -61,10 +61,15 @@ impl Watching<'_> {
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted(&id)),
         };
         progress.clear();
+        let report = Report {
+            workflow_id: &id,
+            watching: self,
+            session,
+        };
         match ended? {
-            Ok(output) => report::print(&output, self, session).await,
+            Ok(output) => report.print(&output).await,
             Err(error) => {
-                report::leftovers(&error, self, session).await;
+                report.leftovers(&error).await;
                 Err(Failure::from(error).about(&id))
             }
         }

@@ -2,13 +2,22 @@
 //!
 //! The environment is handed in as pairs: only a binary reads the real one, and a test needs no lock
 //! around it. Variables are read by our own source rather than the `config` crate's, because each value
-//! has to carry its variable's name, and because one underscore where two belong has to be an error.
+//! has to carry its variable's name, and because one underscore where two belong has to be an error. The file
+//! is read here too: the library's messages quote the lines around a mistake, and a key may stand in them.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
-use super::Problem;
+use super::{
+    Problem,
+    schema::{self, Schema},
+    words,
+};
 
 /// Where to load a configuration from.
 #[derive(Clone, Debug, Default)]
@@ -24,26 +33,22 @@ pub struct LoadRequest {
 }
 
 /// Merges file, environment and overrides; what cannot be read is reported and left out.
-pub(super) fn merge(request: &LoadRequest) -> (Map<String, Value>, Vec<Problem>) {
+pub(super) fn merge(request: &LoadRequest, schema: &Schema) -> (Map<String, Value>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut builder = Config::builder();
-    let variables = variables(request, &mut problems);
+    let variables = variables(request, schema, &mut problems);
     if let Some(path) = request.file.clone().or_else(|| variables.file.clone()) {
-        let source = File::from(path.clone()).format(FileFormat::Toml).required(true);
-        match source.collect() {
-            Ok(_) => builder = builder.add_source(source),
-            Err(error) => problems.push(Problem::new(
-                path.display().to_string(),
-                unreadable(&path, &error),
-            )),
+        match read(&path) {
+            Ok(layer) => builder = builder.add_source(layer),
+            Err(message) => problems.push(Problem::new(path.display().to_string(), message)),
         }
     }
-    for entry in variables
-        .entries
+    for layer in variables
+        .layers
         .into_iter()
-        .chain(overrides(request, &mut problems))
+        .chain(overrides(request, schema, &mut problems))
     {
-        builder = builder.add_source(entry);
+        builder = builder.add_source(layer);
     }
     let tree = match builder.build().map(|config| config.cache.kind) {
         Ok(ValueKind::Table(tree)) => tree,
@@ -56,38 +61,60 @@ pub(super) fn merge(request: &LoadRequest) -> (Map<String, Value>, Vec<Problem>)
     (tree, problems)
 }
 
-fn unreadable(path: &std::path::Path, error: &ConfigError) -> String {
-    if path.exists() {
-        format!("the configuration file cannot be read: {error}")
-    } else {
-        "the configuration file does not exist; create it or leave out --config".to_owned()
+/// One file, or one value of the environment or the command line.
+#[derive(Clone, Debug)]
+struct Layer(Map<String, Value>);
+
+impl Layer {
+    fn of(path: &str, value: Value) -> Self {
+        Self(Map::from_iter([(path.to_owned(), value)]))
     }
 }
 
-/// One value from the environment or the command line.
-#[derive(Clone, Debug)]
-struct Entry {
-    path: String,
-    value: Value,
-}
-
-impl Source for Entry {
+impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(Map::from_iter([(self.path.clone(), self.value.clone())]))
+        Ok(self.0.clone())
     }
+}
+
+fn read(path: &Path) -> Result<Layer, String> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            "the configuration file does not exist; create it or leave out --config".to_owned()
+        } else {
+            format!("the configuration file cannot be read: {error}")
+        }
+    })?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error
+            .span()
+            .map_or("", |span| text.get(..span.start).unwrap_or(""));
+        format!(
+            "the configuration file is no TOML: line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        )
+    })?;
+    let origin = path.display().to_string();
+    let values = table.into_iter();
+    Ok(Layer(
+        values
+            .map(|(key, value)| (key, convert(value, &origin)))
+            .collect(),
+    ))
 }
 
 #[derive(Default)]
 struct Variables {
     file: Option<PathBuf>,
-    entries: Vec<Entry>,
+    layers: Vec<Layer>,
 }
 
-fn variables(request: &LoadRequest, problems: &mut Vec<Problem>) -> Variables {
+fn variables(request: &LoadRequest, schema: &Schema, problems: &mut Vec<Problem>) -> Variables {
     let mut found = Variables::default();
     let single = format!("{}_", request.prefix);
     let double = format!("{}__", request.prefix);
@@ -104,19 +131,18 @@ fn variables(request: &LoadRequest, problems: &mut Vec<Problem>) -> Variables {
             found.file = Some(PathBuf::from(value));
         } else if let Some(path) = name.strip_prefix(&double) {
             let path = path.to_ascii_lowercase().replace("__", ".");
-            match value
-                .to_str()
-                .ok_or_else(|| "the value is not UTF-8".to_owned())
-                .and_then(|text| parse(text, name))
-            {
-                Ok(value) => found.entries.push(Entry { path, value }),
-                Err(message) => {
-                    problems.push(Problem {
-                        key: path,
-                        message,
-                        origin: Some(format!("variable {name}")),
-                    });
-                }
+            let origin = format!("variable {name}");
+            let read = match value.to_str() {
+                Some(text) => parse(text, &path, &origin, schema),
+                None => Err("the value is not UTF-8".to_owned()),
+            };
+            match read {
+                Ok(value) => found.layers.push(Layer::of(&path, value)),
+                Err(message) => problems.push(Problem {
+                    key: path,
+                    message,
+                    origin: Some(origin),
+                }),
             }
         } else {
             problems.push(Problem::new(
@@ -131,44 +157,63 @@ fn variables(request: &LoadRequest, problems: &mut Vec<Problem>) -> Variables {
     found
 }
 
-fn overrides(request: &LoadRequest, problems: &mut Vec<Problem>) -> Vec<Entry> {
-    let mut entries = Vec::new();
+fn overrides(request: &LoadRequest, schema: &Schema, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    let mut layers = Vec::new();
     for text in &request.overrides {
-        let Some((path, value)) = text.split_once('=') else {
+        let Some((path, value)) = text.split_once('=').map(|(path, value)| (path.trim(), value)) else {
             problems.push(Problem::new(
                 "--set",
                 format!("`{text}` has no `=`; write --set section.key=value"),
             ));
             continue;
         };
-        match parse(value, &format!("--set {path}")) {
-            Ok(value) => entries.push(Entry {
-                path: path.trim().to_owned(),
-                value,
+        if path.is_empty() {
+            let message = format!("`{text}` names no key; write --set section.key=value");
+            problems.push(Problem::new("--set", message));
+            continue;
+        }
+        let origin = format!("--set {path}");
+        match parse(value, path, &origin, schema) {
+            Ok(value) => layers.push(Layer::of(path, value)),
+            Err(message) => problems.push(Problem {
+                key: path.to_owned(),
+                message,
+                origin: Some(origin),
             }),
-            Err(message) => problems.push(Problem::new(path, message)),
         }
     }
-    entries
+    layers
 }
 
-/// Reads a text as an array or table where it begins like one, and as text otherwise.
-fn parse(text: &str, origin: &str) -> Result<Value, String> {
-    let origin = if origin.starts_with("--") {
-        origin.to_owned()
-    } else {
-        format!("variable {origin}")
-    };
-    if !text.trim_start().starts_with(['[', '{']) {
-        return Ok(Value::new(Some(&origin), text));
+/// Reads a text as an array or a table where one belongs, and as text otherwise.
+///
+/// What a key takes decides, and not how the value begins, because an address in the sixth version and a filter of
+/// logs may begin with a bracket too. Where no key is known, as for a mistyped one, the beginning has to do.
+fn parse(text: &str, path: &str, origin: &str, schema: &Schema) -> Result<Value, String> {
+    if path.split('.').any(str::is_empty) {
+        return Err("a part of the key is empty; write section.key".to_owned());
+    }
+    let key = schema::at(schema, path);
+    let structured = key.is_none_or(|key| {
+        schema::tag(key).is_some() || matches!(schema::kind(key), Some("object" | "array"))
+    });
+    if !structured || !text.trim_start().starts_with(['[', '{']) {
+        return Ok(Value::new(Some(&origin.to_owned()), text));
     }
     let table: toml::Table = format!("value = {text}")
         .parse()
-        .map_err(|_| "neither a TOML array nor an inline table; quote each text in it".to_owned())?;
+        .map_err(|error: toml::de::Error| {
+            let expected = key.map(|key| words::expected_at(key, path));
+            let expected = expected.map_or_else(String::new, |expected| format!("; {expected}"));
+            format!(
+                "neither a TOML array nor an inline table ({}); quote each text in it{expected}",
+                error.message()
+            )
+        })?;
     table
         .into_iter()
         .next()
-        .map(|(_, value)| convert(value, &origin))
+        .map(|(_, value)| convert(value, &origin.to_owned()))
         .ok_or_else(|| "the value is empty".to_owned())
 }
 

@@ -54,7 +54,7 @@ fn redact(value: &mut toml::Value, secret: bool) {
 }
 
 /// The same address with `[redacted]` for the user and password before the host, if it has them.
-fn without_userinfo(address: &str) -> Option<String> {
+pub(super) fn without_userinfo(address: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);

@@ -26,6 +26,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The file holds something else than a key.
+    #[error("the API key file {} holds a character that no header can carry; write the key alone into it", path.display())]
+    Unsendable {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file holds nothing.
     #[error("the API key file {} is empty; write the key into it", path.display())]
     Empty {
@@ -38,7 +44,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Returns an error when the file cannot be read, is not UTF-8, or is empty.
+/// Returns an error when the file cannot be read, is not UTF-8, is empty, or holds what cannot be a key.
 pub fn read(path: &Path) -> Result<String, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Unreadable {
         path: path.to_owned(),
@@ -49,9 +55,19 @@ pub fn read(path: &Path) -> Result<String, Error> {
         Err(Error::Empty {
             path: path.to_owned(),
         })
-    } else {
+    } else if can_be_sent(key) {
         Ok(key.to_owned())
+    } else {
+        Err(Error::Unsendable {
+            path: path.to_owned(),
+        })
     }
+}
+
+/// Tells whether a key fits into a header; the SDK sends none at all in place of one that does not.
+pub(super) fn can_be_sent(key: &str) -> bool {
+    key.chars()
+        .all(|character| character.is_ascii_graphic() || character == ' ')
 }
 
 /// Holds the key in use and tells when another one is in the file.
@@ -125,6 +141,9 @@ mod tests {
         write("");
         assert_eq!(watch.look(), None);
         assert!(read(file.path()).unwrap_err().to_string().contains("is empty"));
+        write("thr\nee");
+        assert_eq!(watch.look(), None);
+        assert!(read(file.path()).unwrap_err().to_string().contains("no header"));
         write("three");
         assert_eq!(watch.look().as_deref(), Some("three"));
         assert!(!format!("{watch:?}").contains("three"));

@@ -119,6 +119,11 @@ pub async fn describe(connection: &Connection, namespace: &str) -> Result<(), Er
         Ok(Err(status)) if status.code() == Code::NotFound => Err(Error::Missing {
             namespace: namespace.to_owned(),
         }),
+        Ok(Err(status)) if is_denial(&status) => Err(unreadable(format!(
+            "{} ({:?}); check that the API key or the client certificate may use this namespace",
+            status.message().trim_end_matches('.'),
+            status.code()
+        ))),
         Ok(Err(status)) => Err(unreadable(format!("{}: {}", status.code(), status.message()))),
         Err(_) => Err(unreadable(format!("no answer within {PATIENCE:?}"))),
     }
@@ -173,6 +178,10 @@ pub async fn check_attributes(
             setup,
         })
     }
+}
+
+fn is_denial(status: &Status) -> bool {
+    matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
 }
 
 fn not_for_workers(status: &Status) -> bool {

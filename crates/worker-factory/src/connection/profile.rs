@@ -1,10 +1,10 @@
 //! What the variables and the profile file say, resolved by the SDK and checked for what it drops silently.
 //!
 //! The SDK's loader is used because a second reading of `TEMPORAL_*` would differ from every other SDK in
-//! some corner. It is lenient where a mistake should stop a worker, so four cases are refused before it
-//! runs: a profile file that is named and not there, a switch that is neither true nor false, host
-//! verification switched off (the SDK reads the variable and verifies all the same), and half of a
-//! deployment version.
+//! some corner. It is lenient where a mistake should stop a worker, so these are refused before it runs: a
+//! profile file that is named and not there, a switch that is neither true nor false, host verification
+//! switched off (the SDK reads the variable and verifies all the same), an API key that no header can carry
+//! (the SDK would send none), half of a deployment version, and TLS settings that cannot work ([`tls`]).
 
 use std::{collections::HashMap, path::Path};
 
@@ -13,8 +13,11 @@ use temporalio_common::envconfig::{
     ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
 };
 
-use super::{Compression, Options};
+use super::{Compression, Options, api_key, tls};
 use crate::config::Problem;
+
+/// Where a server of this machine listens.
+const DEFAULT_ADDRESS: &str = "localhost:7233";
 
 /// The longest deployment name and build id that Temporal's worker controller takes.
 const MAX_VERSION_PART: usize = 63;
@@ -59,27 +62,17 @@ impl Profile {
     pub fn resolve(options: &Options, env: &HashMap<String, String>) -> Result<Self, Vec<Problem>> {
         let mut problems = check_variables(options, env);
         let deployment = deployment(env, &mut problems);
-        let api_key = api_key(options, env, &mut problems);
+        let api_key = key_from_file(options, env, &mut problems);
         let profile = load(options, env).map_err(|problem| problems.push(problem)).ok();
         let resolved = profile.and_then(|mut profile| {
-            if profile.tls.as_ref().is_some_and(|tls| tls.disable_host_verification) {
-                problems.push(Problem::new(
-                    "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
-                    "is not supported by this SDK; set TEMPORAL_TLS_SERVER_CA_CERT_PATH or TEMPORAL_TLS_SERVER_NAME",
-                ));
-            }
-            profile.api_key = api_key.or_else(|| profile.api_key.take().filter(|key| !key.is_empty()));
+            let named = profile.api_key.take();
+            profile.api_key = api_key.or_else(|| checked_key(named.as_deref()?, &mut problems));
             let namespace = profile.namespace.clone().unwrap_or_else(|| "default".to_owned());
-            match ConnectionOptions::try_from(profile) {
-                Ok(connection) => Some((connection, namespace)),
-                Err(error) => {
-                    problems.push(Problem::new("TEMPORAL_ADDRESS or TEMPORAL_TLS_*", error.to_string()));
-                    None
-                }
-            }
+            Some((connection(profile, &mut problems)?, namespace))
         });
         match resolved {
             Some((mut connection, namespace)) if problems.is_empty() => {
+                name_namespace(&mut connection, &namespace);
                 connection.grpc_compression = match options.grpc_compression {
                     Compression::None => GrpcCompression::None,
                     Compression::Gzip => GrpcCompression::Gzip,
@@ -106,6 +99,66 @@ impl Profile {
     }
 }
 
+/// Turns the profile into the SDK's options, with TLS settled.
+fn connection(mut profile: ClientConfigProfile, problems: &mut Vec<Problem>) -> Option<ConnectionOptions> {
+    // The SDK's own default has the scheme `http`, which would undo TLS.
+    profile.address.get_or_insert_with(|| DEFAULT_ADDRESS.to_owned());
+    let mut switched_off = false;
+    if let Some(settings) = &profile.tls {
+        if settings.disable_host_verification {
+            problems.push(Problem::new(
+                "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+                "is not supported by this SDK; set TEMPORAL_TLS_SERVER_CA_CERT_PATH or TEMPORAL_TLS_SERVER_NAME",
+            ));
+        }
+        switched_off = settings.disabled == Some(true);
+        let files = if switched_off {
+            Vec::new()
+        } else {
+            tls::check_files(settings)
+        };
+        if !files.is_empty() {
+            problems.extend(files);
+            return None;
+        }
+    }
+    match ConnectionOptions::try_from(profile) {
+        Ok(mut connection) => {
+            problems.extend(tls::settle(&mut connection, switched_off));
+            Some(connection)
+        }
+        Err(error) => {
+            problems.push(Problem::new(
+                "TEMPORAL_ADDRESS or TEMPORAL_TLS_*",
+                error.to_string(),
+            ));
+            None
+        }
+    }
+}
+
+/// Names the namespace in every request: a server that many share finds it by this header, which the SDK leaves out of
+/// the calls of an operator.
+fn name_namespace(connection: &mut ConnectionOptions, namespace: &str) {
+    if !namespace.chars().all(|character| character.is_ascii_graphic()) {
+        return;
+    }
+    let headers = connection.headers.get_or_insert_default();
+    let named = headers.entry("temporal-namespace".to_owned());
+    named.or_insert_with(|| namespace.to_owned());
+}
+
+fn checked_key(key: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    let key = key.trim();
+    if !api_key::can_be_sent(key) {
+        problems.push(Problem::new(
+            "TEMPORAL_API_KEY",
+            "holds a character that no header can carry; set it to the key as it was issued",
+        ));
+    }
+    (!key.is_empty()).then(|| key.to_owned())
+}
+
 fn load(options: &Options, env: &HashMap<String, String>) -> Result<ClientConfigProfile, Problem> {
     let source = options
         .profile_file
@@ -115,8 +168,21 @@ fn load(options: &Options, env: &HashMap<String, String>) -> Result<ClientConfig
         .maybe_config_source(source)
         .maybe_config_file_profile(options.profile.clone())
         .build();
-    load_client_config_profile(request, Some(env))
-        .map_err(|error| Problem::new("TEMPORAL_* or the profile file", error.to_string()))
+    load_client_config_profile(request, Some(env)).map_err(|error| {
+        Problem::new(
+            "TEMPORAL_* or the profile file",
+            without_quotes(&error.to_string()),
+        )
+    })
+}
+
+/// Leaves out the lines with which an error quotes the profile file: the API key may stand in them.
+fn without_quotes(error: &str) -> String {
+    let lines = error.lines().map(str::trim);
+    let said: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('|') && !line.contains(" |"))
+        .collect();
+    said.join(": ")
 }
 
 fn check_variables(options: &Options, env: &HashMap<String, String>) -> Vec<Problem> {
@@ -148,7 +214,11 @@ fn check_variables(options: &Options, env: &HashMap<String, String>) -> Vec<Prob
     problems
 }
 
-fn api_key(options: &Options, env: &HashMap<String, String>, problems: &mut Vec<Problem>) -> Option<String> {
+fn key_from_file(
+    options: &Options,
+    env: &HashMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
     let path = options.api_key_file.as_ref()?;
     if env.get("TEMPORAL_API_KEY").is_some_and(|key| !key.is_empty()) {
         problems.push(Problem::new(
@@ -156,7 +226,7 @@ fn api_key(options: &Options, env: &HashMap<String, String>, problems: &mut Vec<
             "TEMPORAL_API_KEY is set as well; leave one of them out",
         ));
     }
-    super::api_key::read(path)
+    api_key::read(path)
         .map_err(|error| problems.push(Problem::new("temporal.api_key_file", error.to_string())))
         .ok()
 }

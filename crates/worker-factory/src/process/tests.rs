@@ -2,12 +2,17 @@
 
 use std::ffi::OsString;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, Service, prepare, printed};
+use super::{
+    Options, Service,
+    prepare::{prepare, printed},
+};
 use crate::{
+    Surroundings,
     cli::Invocation,
-    config::{Problem, Validate},
+    config::{NamedFile, Problem, Sections, Validate, schema},
     connection::namespace::{AttributeKind, SearchAttribute},
     contract::Contract,
     exit::Exit,
@@ -31,16 +36,31 @@ const SERVICE: Service = Service {
     setup_command: "pipelinectl setup",
 };
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Own {
     journal: Journal,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Journal {
     path: String,
+    key_file: Option<std::path::PathBuf>,
+}
+
+impl Sections for Own {
+    fn fill(&mut self, surroundings: &Surroundings) {
+        if self.journal.path.is_empty() {
+            self.journal.path = surroundings.folder_url("journal").unwrap_or_default();
+        }
+    }
+
+    fn files(&self) -> Vec<NamedFile> {
+        let file = self.journal.key_file.iter();
+        file.map(|path| NamedFile::new("journal.key_file", path))
+            .collect()
+    }
 }
 
 impl Validate for Own {
@@ -59,6 +79,7 @@ fn invocation(args: &[&str], env: &[(&str, &str)]) -> Invocation {
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
     env.push(("TEMPORAL_CONFIG_FILE".into(), "/dev/null".into()));
+    env.push(("HOME".into(), "/home/me".into()));
     Invocation::new(["test-worker"].iter().chain(args).map(OsString::from), env)
 }
 
@@ -78,6 +99,7 @@ fn without_anything_set_there_is_a_plan() {
 fn checking_and_printing_start_nothing() {
     assert_eq!(end(&["--check-config"], &[]), Ok(false));
     assert_eq!(end(&["--print-config"], &[]), Ok(false));
+    assert_eq!(end(&["--print-schema"], &[]), Ok(false));
     assert_eq!(end(&["--help"], &[]), Err(Exit::Drained));
     assert_eq!(end(&["--version"], &[]), Err(Exit::Drained));
 }
@@ -88,6 +110,12 @@ fn every_kind_of_mistake_ends_with_the_code_for_configuration() {
     assert_eq!(end(&["--set", "worker.no_such_key=1"], &[]), Err(Exit::Config));
     assert_eq!(
         end(&[], &[("TEST_WORKER__JOURNAL__PATH", "bad")]),
+        Err(Exit::Config)
+    );
+    let missing = ["--set", "journal.key_file=/nonexistent/key"];
+    assert_eq!(end(&missing, &[]), Err(Exit::Config));
+    assert_eq!(
+        end(&[missing.as_slice(), &["--print-config"]].concat(), &[]),
         Err(Exit::Config)
     );
     assert_eq!(
@@ -105,7 +133,8 @@ fn what_is_printed_can_be_loaded_again() {
     let plan = prepare::<Own>(SERVICE, &invocation(&["--set", "journal.path=here"], &[]))
         .unwrap()
         .unwrap();
-    let text = printed(&plan.options, &plan.own, &plan.profile).unwrap();
+    let schema = schema::of::<Options, Own>("test-worker");
+    let text = printed(&plan.options, &plan.own, Some(&plan.profile), &schema).unwrap();
     assert!(
         text.starts_with("# connects to localhost:7233, namespace `default`\n"),
         "{text}"
@@ -115,6 +144,15 @@ fn what_is_printed_can_be_loaded_again() {
     let again = invocation(&["--config", file.path().to_str().unwrap()], &[]);
     let plan = prepare::<Own>(SERVICE, &again).unwrap().unwrap();
     assert_eq!(plan.own.journal.path, "here");
+}
+
+#[test]
+fn what_nobody_set_is_filled_in_before_anything_is_checked_or_shown() {
+    let plan = prepare::<Own>(SERVICE, &invocation(&[], &[])).unwrap().unwrap();
+    assert_eq!(
+        plan.own.journal.path,
+        "file:///home/me/.local/state/temporal-ai-workers/journal/"
+    );
 }
 
 #[test]

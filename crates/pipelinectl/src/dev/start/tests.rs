@@ -130,7 +130,7 @@ fn the_cache_is_where_set_up_puts_it() {
 #[test]
 fn the_file_store_is_used_only_on_request() {
     let folder = folder_with(&ALL);
-    let plan = plan(&folder, &["--persist", "--headless"]).unwrap();
+    let plan = plan(&folder, &["--persist", "--headless", "--ui-port", "0"]).unwrap();
     assert!(plan.server.args.contains(&"--db-filename".into()));
     assert!(plan.server.args.contains(&"--headless".into()));
     assert_eq!(plan.ui_port, None);

@@ -23,6 +23,12 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
+/// A certificate and its key, as PEM.
+fn credential() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["client.test".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 fn problems(options: &Options, pairs: &[(&str, &str)]) -> Vec<String> {
     let found = Profile::resolve(options, &env(pairs)).unwrap_err();
     found.iter().map(ToString::to_string).collect()
@@ -58,7 +64,8 @@ fn an_api_key_turns_tls_on_unless_it_is_switched_off() {
 
 #[test]
 fn the_variables_of_the_worker_controller_are_understood() {
-    let (cert, key) = (file("CERT"), file("KEY"));
+    let made = credential();
+    let (cert, key) = (file(&made.0), file(&made.1));
     let pairs = [
         ("TEMPORAL_ADDRESS", "h:7233"),
         ("TEMPORAL_TLS", "true"),
@@ -74,7 +81,7 @@ fn the_variables_of_the_worker_controller_are_understood() {
     let client = tls.client_tls_options.unwrap();
     assert_eq!(
         (client.client_cert, client.client_private_key),
-        (b"CERT".to_vec(), b"KEY".to_vec())
+        (made.0.into_bytes(), made.1.into_bytes())
     );
     assert_eq!(
         profile.deployment,
@@ -146,10 +153,95 @@ fn what_the_sdk_would_drop_silently_is_refused_all_at_once() {
 
 #[test]
 fn half_of_a_client_certificate_is_refused() {
-    let cert = file("CERT");
+    let cert = file(&credential().0);
     let found = problems(
         &Options::default(),
         &[("TEMPORAL_TLS_CLIENT_CERT_PATH", cert.path().to_str().unwrap())],
     );
     assert!(found[0].contains("must be provided together"), "{found:?}");
+}
+
+#[test]
+fn a_certificate_with_the_key_of_another_is_refused() {
+    let (cert, key) = (file(&credential().0), file(&credential().1));
+    let pairs = [
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", cert.path().to_str().unwrap()),
+        ("TEMPORAL_TLS_CLIENT_KEY_PATH", key.path().to_str().unwrap()),
+    ];
+    let found = problems(&Options::default(), &pairs);
+    assert!(
+        found.len() == 1 && found[0].contains("cannot be used with its key"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_or_something_else_is_named() {
+    let page = file("<html>");
+    let path = page.path().to_str().unwrap();
+    let pairs = [
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nonexistent/client.pem"),
+        ("TEMPORAL_TLS_CLIENT_KEY_PATH", path),
+        ("TEMPORAL_TLS_SERVER_CA_CERT_DATA", "nothing"),
+    ];
+    let found = problems(&Options::default(), &pairs);
+    for part in [
+        "TEMPORAL_TLS_CLIENT_CERT_PATH: the file /nonexistent/client.pem cannot be read",
+        &format!("TEMPORAL_TLS_CLIENT_KEY_PATH: the file {path} holds no"),
+        "TEMPORAL_TLS_SERVER_CA_CERT_DATA: the value holds no",
+    ] {
+        assert!(
+            found.iter().any(|line| line.starts_with(part)),
+            "{part}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 3, "{found:#?}");
+    // What is switched off is not looked at.
+    let off = [&pairs[..], &[("TEMPORAL_TLS", "false")]].concat();
+    assert!(Profile::resolve(&Options::default(), &env(&off)).is_ok());
+}
+
+#[test]
+fn the_scheme_of_the_address_cannot_undo_tls_in_silence() {
+    let key = ("TEMPORAL_API_KEY", "k");
+    let found = problems(&Options::default(), &[key, ("TEMPORAL_ADDRESS", "http://h:1")]);
+    assert!(
+        found.len() == 1 && found[0].contains("begins with `http://`, but the API key"),
+        "{found:?}"
+    );
+    let off = ("TEMPORAL_TLS", "false");
+    let found = problems(&Options::default(), &[off, ("TEMPORAL_ADDRESS", "https://h:1")]);
+    assert!(
+        found.len() == 1 && found[0].contains("begins with `https://`, but TEMPORAL_TLS=false"),
+        "{found:?}"
+    );
+    let plain = [key, off, ("TEMPORAL_ADDRESS", "http://h:1")];
+    assert!(Profile::resolve(&Options::default(), &env(&plain)).is_ok());
+    let secure = Profile::resolve(&Options::default(), &env(&[("TEMPORAL_ADDRESS", "https://h:1")])).unwrap();
+    assert!(secure.connection.tls_options.is_some(), "the scheme says it");
+}
+
+#[test]
+fn a_key_is_cleaned_and_one_that_no_header_can_carry_is_refused() {
+    let profile = Profile::resolve(&Options::default(), &env(&[("TEMPORAL_API_KEY", "k\n")])).unwrap();
+    assert_eq!(profile.connection.api_key.as_deref(), Some("k"));
+    let found = problems(&Options::default(), &[("TEMPORAL_API_KEY", "two\nlines")]);
+    assert!(
+        found.len() == 1 && found[0].contains("no header can carry") && !found[0].contains("lines"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_profile_file_that_cannot_be_read_is_not_quoted() {
+    let toml = file("[profile.default]\naddress = \"h:1\"\napi_key = \"secret-key\n");
+    let options = Options {
+        profile_file: Some(toml.path().to_owned()),
+        ..Options::default()
+    };
+    let found = problems(&options, &[]);
+    assert!(
+        found.len() == 1 && found[0].contains("line 3") && !found[0].contains("secret-key"),
+        "{found:?}"
+    );
 }
