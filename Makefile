@@ -38,7 +38,7 @@ demo: setup-runtime build ## Run the pipeline and a batch on the sample document
 test: setup ## Run everything that must be green: lints, all tests, docs, wasm, dependencies. LONG=1 for longer fault tests.
 	@$(PYTHON) tools/test.py
 
-test-fast: setup ## Run the tests that need no server: unit, contract, tidy, replay.
+test-fast: setup ## Run the tests that need no Temporal server: unit, contract, tidy, replay, the journal on PostgreSQL.
 	@$(PYTHON) tools/test.py fast
 
 test-system: setup ## Run the tests on a real Temporal server with real workers.

@@ -11,6 +11,9 @@
 #[path = "faults/batch.rs"]
 mod batch;
 #[cfg(test)]
+#[path = "faults/campaign.rs"]
+mod campaign;
+#[cfg(test)]
 #[path = "faults/disk.rs"]
 mod disk;
 #[cfg(test)]
@@ -20,11 +23,20 @@ mod drain;
 #[path = "faults/kill.rs"]
 mod kill;
 #[cfg(test)]
+#[path = "faults/lies.rs"]
+mod lies;
+#[cfg(test)]
 #[path = "faults/outage.rs"]
 mod outage;
 #[cfg(test)]
 #[path = "faults/provider.rs"]
 mod provider;
+#[cfg(test)]
+#[path = "faults/streams.rs"]
+mod streams;
+#[cfg(test)]
+#[path = "faults/throughput.rs"]
+mod throughput;
 #[cfg(test)]
 #[path = "faults/two_workers.rs"]
 mod two_workers;

@@ -10,6 +10,9 @@
 #[path = "system/answers_kept.rs"]
 mod answers_kept;
 #[cfg(test)]
+#[path = "system/anthropic.rs"]
+mod anthropic;
+#[cfg(test)]
 #[path = "system/api_keys.rs"]
 mod api_keys;
 #[cfg(test)]
@@ -18,6 +21,9 @@ mod bad_input;
 #[cfg(test)]
 #[path = "system/batches.rs"]
 mod batches;
+#[cfg(test)]
+#[path = "system/budgets.rs"]
+mod budgets;
 #[cfg(test)]
 #[path = "system/cancelling.rs"]
 mod cancelling;
@@ -40,8 +46,17 @@ mod deadlines;
 #[path = "system/exit_codes.rs"]
 mod exit_codes;
 #[cfg(test)]
+#[path = "system/fallback.rs"]
+mod fallback;
+#[cfg(test)]
+#[path = "system/limits.rs"]
+mod limits;
+#[cfg(test)]
 #[path = "system/local_model.rs"]
 mod local_model;
+#[cfg(test)]
+#[path = "system/logs.rs"]
+mod logs;
 #[cfg(test)]
 #[path = "system/mutual_tls.rs"]
 mod mutual_tls;
@@ -55,8 +70,14 @@ mod refused;
 #[path = "system/repair.rs"]
 mod repair;
 #[cfg(test)]
+#[path = "system/reviews.rs"]
+mod reviews;
+#[cfg(test)]
 #[path = "system/secured.rs"]
 mod secured;
+#[cfg(test)]
+#[path = "system/spend.rs"]
+mod spend;
 #[cfg(test)]
 #[path = "system/stack.rs"]
 mod stack;

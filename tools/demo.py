@@ -321,7 +321,7 @@ def wrapped(text, indent):
 def wait_for_the_user(stack):
     """Keeps everything running so that it can be looked at."""
     print(f"\neverything is still running: look at {stack.web_ui}, or in another terminal:")
-    print(f"   export TEMPORAL_ADDRESS={stack.address}\n   {stack.program.relative_to(ROOT)} list")
+    print(f"   export TEMPORAL_ADDRESS={stack.address}\n   {shortened([str(stack.program)])[0]} list")
     print("Ctrl-C stops it all.", flush=True)
     try:
         stack.process.wait()

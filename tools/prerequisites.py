@@ -16,6 +16,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Where Debian and Homebrew put PostgreSQL, one folder for each version.
+POSTGRES_PARENTS = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"]
+
 
 def problems(group_test):
     """Lists every missing prerequisite as one line each, with how to get it; empty when all are there.
@@ -91,6 +94,31 @@ def least_nextest_version():
     """Reads `nextest-version` from the tests' settings, the one place where it is written."""
     settings = (ROOT / ".config/nextest.toml").read_text(encoding="utf-8")
     return re.search(r'^nextest-version = "([\d.]+)"', settings, re.MULTILINE)[1]
+
+
+def postgres():
+    """Finds the folder with PostgreSQL's server programs; None where there is none.
+
+    Debian keeps them off the PATH, in a folder for each version; the newest one counts. No prerequisite: the tests that
+    need it are skipped without it, and say so.
+    """
+    given = os.environ.get("TAW_TEST_POSTGRES_BIN")
+    if given:
+        return Path(given) if holds_postgres(Path(given)) else None
+    for folder in map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep)):
+        if holds_postgres(folder):
+            return folder
+    for parent in POSTGRES_PARENTS:
+        versions = {int(re.sub(r"\D", "", path.parent.name) or 0): path for path in Path(parent).glob("*/bin")}
+        found = [path for _, path in sorted(versions.items(), reverse=True) if holds_postgres(path)]
+        if found:
+            return found[0]
+    return None
+
+
+def holds_postgres(folder):
+    """Tells whether a folder has the programs that make a cluster and serve it."""
+    return all((folder / program).is_file() for program in ("initdb", "postgres"))
 
 
 def system_package(debian, mac):

@@ -223,6 +223,28 @@ def finished(recorder):
     recorder.run("llm-pipeline-retry-after", f"<limited> {SENTENCE}", *SCRIPTED)
 
 
+def spending(recorder):
+    """Runs that another model answers, that wait for their budget, and that wait for a person."""
+    recorder.run("llm-pipeline-fallback", SENTENCE, *TITLE, "--model", "nobody/none", "--fallback", MODEL)
+    name = "llm-pipeline-parked"
+    recorder.ctl("llm", "run", SENTENCE, *SCRIPTED, "--max-tokens-total", "1", "--id", name, "--detach")
+    recorder.until(lambda: waits(recorder, name), f"{name} waits for its budget")
+    recorder.ctl("budget", "raise", name, "--max-tokens", "100000", "--actor", "recorder")
+    recorder.ctl("result", name)
+    recorder.record(name)
+    for name, decision in (("llm-pipeline-edited", ["edit", "--text", "A bridge"]), ("llm-pipeline-rejected", ["reject"])):
+        recorder.ctl("llm", "run", SENTENCE, *SCRIPTED, "--review", "always", "--id", name, "--detach")
+        recorder.until(lambda waiting=name: waits(recorder, waiting), f"{name} waits for a person")
+        recorder.ctl("review", decision[0], name, *decision[1:], "--actor", "recorder")
+        recorder.ctl("result", name)
+        recorder.record(name)
+
+
+def waits(recorder, name):
+    """Tells whether a run waits for something."""
+    return bool(recorder.ask("status", name)["status"].get("awaiting"))
+
+
 def failed(recorder):
     """Runs that fail: before the first step, at a model that is not there, at a provider, at the deadline."""
     for name, workflow in (("llm-pipeline-refused", "LlmPipelineWorkflow"), ("llm-batch-refused", "LlmBatchWorkflow")):
@@ -340,7 +362,7 @@ def main():
         recorder = Recorder(options.binaries.resolve(), Path(folder))
         try:
             recorder.start()
-            for part in (finished, failed, cancelled, left_behind, batches):
+            for part in (finished, spending, failed, cancelled, left_behind, batches):
                 part(recorder)
             recorder.install(options.out)
         except Failure as failure:

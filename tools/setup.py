@@ -125,6 +125,8 @@ def environment(root):
         "TAW_TEST_PYTHON": str(root / "venv/bin/python"),
         "TAW_TEST_SERVER_BIN": str(root / "bin/temporal-test-server"),
     }
+    if prerequisites.postgres():
+        variables["TAW_TEST_POSTGRES_BIN"] = str(prerequisites.postgres())
     if (root / NEXTEST).exists() and not prerequisites.nextest():
         # In front, because what the machine has under this name is too old.
         variables["PATH"] = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
@@ -149,6 +151,9 @@ def set_up(cache, groups, verify):
     changed = f"fetched {len(missing)} of {len(wanted)} files{', built the venv' if built else ''}"
     what = changed if missing or built else f"all {len(wanted)} files are there"
     print(f"setup: {what}, verified in {cache.root} ({time.monotonic() - began:.1f} s)")
+    if "test" in groups and not prerequisites.postgres():
+        remedy = prerequisites.system_package("postgresql", "brew install postgresql")
+        print(f"setup: no PostgreSQL here, so the tests that need one will be skipped; {remedy}")
 
 
 def wanted_files(groups):

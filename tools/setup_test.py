@@ -79,6 +79,51 @@ class Prerequisites(unittest.TestCase):
             self.assertIn(word, found)
 
 
+class Postgres(unittest.TestCase):
+    """PostgreSQL's programs are found where they are, and missing ones are skipped tests and not passed ones."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+
+    def install(self, place):
+        """Puts the programs into a folder."""
+        for program in ("initdb", "postgres"):
+            path = self.root / place / program
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return self.root / place
+
+    def looking(self, **variables):
+        """Looks on an empty path and in one folder with versions."""
+        environment = {"PATH": str(self.root / "empty"), "TAW_TEST_POSTGRES_BIN": "", **variables}
+        parents = mock.patch.object(prerequisites, "POSTGRES_PARENTS", [str(self.root / "versions")])
+        with parents, mock.patch.dict(os.environ, environment):
+            return prerequisites.postgres()
+
+    def test_the_given_folder_comes_before_the_path_and_the_path_before_the_newest_version(self):
+        self.assertIsNone(self.looking())
+        self.install("versions/9/bin")
+        newest = self.install("versions/17/bin")
+        self.assertEqual(self.looking(), newest)
+        here = self.install("here")
+        self.assertEqual(self.looking(PATH=str(here)), here)
+        given = self.install("given")
+        self.assertEqual(self.looking(PATH=str(here), TAW_TEST_POSTGRES_BIN=str(given)), given)
+        self.assertIsNone(self.looking(PATH=str(here), TAW_TEST_POSTGRES_BIN=str(self.root)))
+
+    def test_without_it_the_tests_that_need_it_count_as_skipped(self):
+        said = ["     Summary [   0.1s] 3 tests run: 3 passed, 5 skipped\n"]
+        without = mock.patch.object(prerequisites, "postgres", return_value=None)
+        listed = mock.patch.object(driver, "matching", return_value=5)
+        with without, listed, mock.patch.object(driver, "stream", return_value=(0, said)) as run:
+            result = driver.nextest("all()")
+        self.assertEqual((result.passed, result.failed, result.skipped), (3, 0, 5))
+        self.assertIn("5 tests need PostgreSQL", result.remark)
+        self.assertIn(f"(all()) - ({driver.NEEDS_POSTGRES})", run.call_args[0][0])
+
+
 class TestRunner(unittest.TestCase):
     """The machine's own test runner is used where it is new enough, and the pinned one elsewhere."""
 

@@ -13,6 +13,7 @@ never as passed. A class of tests in which no test ran is a failure: that is how
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import prerequisites
 import setup
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,10 @@ COUNT = re.compile(r"(\d+) (passed|failed|timed out|exec failed)")
 FLAKY = re.compile(r"(\d+) flaky")
 DOCTEST = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
 WASM = "wasm32-unknown-unknown"
+
+
+# The tests that start a PostgreSQL server have its name in theirs.
+NEEDS_POSTGRES = "package(scratch-postgres) | (kind(test) & test(postgres))"
 
 
 class Skip(Exception):
@@ -149,7 +155,7 @@ def advisories():
 
 
 def fast():
-    """Unit, contract, tidy and replay tests: no server, no network, seconds."""
+    """Unit, contract, tidy and replay tests, and the journal on PostgreSQL servers of its own: no network."""
     return nextest("not (binary(system) | binary(faults))")
 
 
@@ -165,13 +171,29 @@ def faults():
 
 def nextest(expression):
     """Runs the tests that a filter expression picks and counts them by nextest's summary."""
+    left_out = 0
+    if not prerequisites.postgres():
+        left_out = matching(f"({expression}) & ({NEEDS_POSTGRES})")
+        expression = f"({expression}) - ({NEEDS_POSTGRES})"
     code, said = stream([CARGO, "nextest", "run", "--workspace", "--locked", "--no-fail-fast", "-E", expression])
     result = read_nextest(said)
     if code != 0 and not result.failed:
         result.failed, result.remark = 1, "no test ran: see the message above"
     elif not result.passed and not result.failed:
         result.failed, result.remark = 1, "no test matched"
+    if left_out:
+        result.skipped += left_out
+        result.remark = f"{left_out} tests need PostgreSQL, which is not here. {result.remark}".strip()
     return result
+
+
+def matching(expression):
+    """Counts the tests that a filter expression picks, without running any."""
+    command = [CARGO, "nextest", "list", "--workspace", "--locked", "--message-format", "json", "-E", expression]
+    said = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    suites = json.loads(said)["rust-suites"].values()
+    cases = [case for suite in suites for case in suite["testcases"].values()]
+    return sum(case["filter-match"]["status"] == "matches" for case in cases)
 
 
 def read_nextest(said):

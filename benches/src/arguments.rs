@@ -49,7 +49,7 @@ pub(crate) enum What {
     Memory,
     /// Sizes of the binaries, of their sections, and of the crates in their code.
     Sizes,
-    /// Latency of the effect journal on SQLite.
+    /// Latency and throughput of the effect journal on SQLite and PostgreSQL.
     Journal,
     /// Loading the local model, taking in a prompt, producing tokens.
     Model,

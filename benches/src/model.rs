@@ -98,6 +98,7 @@ async fn answer(
         request: &request,
         deadline: DEADLINE,
         progress: watch::Sender::default(),
+        deltas: None,
         cancel: CancellationToken::new(),
     };
     Ok(provider.generate(call).await?)

@@ -7,7 +7,8 @@
 use ai_workflows::{DiscardStagedWorkflow, LlmBatchWorkflow, LlmPipelineWorkflow};
 use serde_json::json;
 use temporalio_common::{
-    ActivityDefinition, HasWorkflowDefinition, QueryDefinition, SignalDefinition, WorkflowDefinition,
+    ActivityDefinition, HasWorkflowDefinition, QueryDefinition, SignalDefinition, UpdateDefinition,
+    WorkflowDefinition,
 };
 use workflow_types::{
     activities::{DataDeclarations, LlmDeclarations},
@@ -15,7 +16,10 @@ use workflow_types::{
     names::{self, AI_CONTRACT, DATA_CONTRACT, QueueContract, search_attribute},
     proto,
     wire::Wire,
-    workflows::{Cancel, DiscardStaged, LlmBatch, LlmPipeline, Status, UsageQuery},
+    workflows::{
+        BudgetRaised, Cancel, DiscardStaged, LlmBatch, LlmPipeline, RaiseBudgetUpdate, ReviewUpdate, Status,
+        UsageQuery,
+    },
 };
 
 use crate::snapshots;
@@ -31,7 +35,8 @@ fn every_name_is_the_one_that_running_workflows_know() {
     };
     let names = json!({
         "queues": [queue(&AI_CONTRACT), queue(&DATA_CONTRACT)],
-        "signals": [names::CANCEL],
+        "signals": [names::CANCEL, names::BUDGET_RAISED],
+        "updates": [names::RAISE_BUDGET, names::REVIEW],
         "queries": [names::STATUS, names::USAGE],
         "searchAttributes": {
             "keyword": search_attribute::KEYWORDS,
@@ -71,11 +76,27 @@ where
     assert_eq!(declared.name(), implemented.name());
 }
 
+/// The same for an update of the workflow `W`.
+fn same_update<W, A, B>(declared: &A, implemented: &B)
+where
+    W: HasWorkflowDefinition,
+    A: UpdateDefinition,
+    B: UpdateDefinition<Workflow = W::Run, Input = A::Input, Output = A::Output>,
+{
+    assert_eq!(declared.name(), implemented.name());
+}
+
 #[test]
 fn the_pipeline_is_implemented_as_declared() {
     same_workflow(&LlmPipeline, &LlmPipelineWorkflow::run);
     assert_eq!(LlmPipelineWorkflow::name(), names::LLM_PIPELINE);
     same_signal::<LlmPipelineWorkflow, _, _>(&Cancel(LlmPipeline), &LlmPipelineWorkflow::cancel);
+    same_signal::<LlmPipelineWorkflow, _, _>(&BudgetRaised, &LlmPipelineWorkflow::budget_raised);
+    same_update::<LlmPipelineWorkflow, _, _>(
+        &RaiseBudgetUpdate(LlmPipeline),
+        &LlmPipelineWorkflow::raise_budget,
+    );
+    same_update::<LlmPipelineWorkflow, _, _>(&ReviewUpdate, &LlmPipelineWorkflow::review);
     same_query::<LlmPipelineWorkflow, _, _>(&Status(LlmPipeline), &LlmPipelineWorkflow::status);
     same_query::<LlmPipelineWorkflow, _, _>(&UsageQuery(LlmPipeline), &LlmPipelineWorkflow::usage);
 }
@@ -85,6 +106,7 @@ fn the_batch_is_implemented_as_declared() {
     same_workflow(&LlmBatch, &LlmBatchWorkflow::run);
     assert_eq!(LlmBatchWorkflow::name(), names::LLM_BATCH);
     same_signal::<LlmBatchWorkflow, _, _>(&Cancel(LlmBatch), &LlmBatchWorkflow::cancel);
+    same_update::<LlmBatchWorkflow, _, _>(&RaiseBudgetUpdate(LlmBatch), &LlmBatchWorkflow::raise_budget);
     same_query::<LlmBatchWorkflow, _, _>(&Status(LlmBatch), &LlmBatchWorkflow::status);
     same_query::<LlmBatchWorkflow, _, _>(&UsageQuery(LlmBatch), &LlmBatchWorkflow::usage);
 }

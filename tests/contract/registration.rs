@@ -42,6 +42,7 @@ async fn the_ai_worker_registers_what_its_queue_lists() {
         pool: BlockingPool::new(1),
         metrics: llm_activities::Metrics::register(&Registry::new()).unwrap(),
         identity: "contract".to_owned(),
+        journal_response_inline_bytes: 65_536,
     };
     let options = WorkerOptions::new(AI_CONTRACT.queue)
         .register_workflow::<LlmPipelineWorkflow>()

@@ -69,9 +69,8 @@ async fn a_batch_with_kills(schedule: [usize; 3]) {
     assert!(seen.values().all(|times| *times == 1), "{seen:?}");
 
     let ledger = rig.ledger().await.unwrap();
-    let calls = rig.calls().unwrap();
-    ledger.audit(&calls).unwrap();
-    assert_eq!(ledger.results().len(), ITEMS);
+    let verdict = rig.audit().await.unwrap();
+    assert_eq!(verdict.figures.results, ITEMS);
     assert!(
         ledger.count(State::Unknown) > 0,
         "no kill hit a call: {schedule:?}"
@@ -125,5 +124,5 @@ async fn a_data_worker_killed_in_the_middle_of_preparing_loses_nothing() {
     let output = run.result().await.unwrap();
     assert_eq!(output.outcome(), Outcome::Completed);
     assert_eq!(rig.attempts("prepared").await.unwrap().of("preprocessData"), [2]);
-    rig.ledger().await.unwrap().audit(&rig.calls().unwrap()).unwrap();
+    rig.audit().await.unwrap();
 }

@@ -115,7 +115,7 @@ async fn an_answer_that_was_committed_and_never_reported_is_replayed() {
     run.result().await.unwrap();
     assert_eq!(rig.calls().unwrap().len(), 1);
     assert_eq!(run.status().await.unwrap().replayed_calls, 1);
-    rig.ledger().await.unwrap().audit(&rig.calls().unwrap()).unwrap();
+    rig.audit().await.unwrap();
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn a_passing_fault_is_waited_out_and_every_call_is_in_the_ledger() {
         .each_ref()
         .map(|(id, _, state)| (*id, vec![*state, Settled]));
     assert_eq!(found, expected);
-    ledger.audit(&rig.calls().unwrap()).unwrap();
+    rig.audit().await.unwrap();
 }
 
 #[tokio::test]

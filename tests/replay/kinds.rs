@@ -18,7 +18,7 @@ use temporalio_common::protos::temporal::api::{
 use workflow_types::{
     failure::FailureCode,
     names,
-    proto::{LlmPipelineOutput, llm_pipeline_output},
+    proto::{LlmPipelineOutput, ReviewVerdict, llm_pipeline_output},
     wire,
 };
 
@@ -53,6 +53,12 @@ const KINDS: &[Kind] = &[
     ("llm-pipeline-deadline", |run| {
         failed_with(run, FailureCode::DeadlineExceeded) && timed(run) && ends_with_discarding(run)
     }),
+    ("llm-pipeline-edited", |run| {
+        updated(run) == [names::REVIEW] && reviewed(run) == Some(ReviewVerdict::Edit)
+    }),
+    ("llm-pipeline-fallback", |run| {
+        calls(run) == 2 && answered(run).is_some_and(|output| output.route_trace.len() == 1)
+    }),
     ("llm-pipeline-inline", |run| {
         scheduled(run) == [names::GENERATE_TEXT] && answered(run).is_some()
     }),
@@ -66,11 +72,17 @@ const KINDS: &[Kind] = &[
     ("llm-pipeline-no-model", |run| {
         failed_with(run, FailureCode::ModelGone) && ends_with_discarding(run)
     }),
+    ("llm-pipeline-parked", |run| {
+        updated(run) == [names::RAISE_BUDGET] && calls(run) == 2 && answered(run).is_some()
+    }),
     ("llm-pipeline-provider-error", |run| {
         failed_with(run, FailureCode::Auth) && calls(run) == 1 && ends_with_discarding(run)
     }),
     ("llm-pipeline-refused", |run| {
         failed_with(run, FailureCode::InvalidInput) && scheduled(run).is_empty() && shows_its_stage(run)
+    }),
+    ("llm-pipeline-rejected", |run| {
+        ends_with_discarding(run) && reviewed(run) == Some(ReviewVerdict::Reject)
     }),
     ("llm-pipeline-repaired", |run| {
         calls(run) == 2 && answered(run).is_some_and(|output| output.repairs == 1)
@@ -133,6 +145,23 @@ fn answered(run: &History) -> Option<LlmPipelineOutput> {
         }
         _ => None,
     }
+}
+
+/// Gives what a person decided about the answer.
+fn reviewed(run: &History) -> Option<ReviewVerdict> {
+    Some(answered(run)?.review?.verdict())
+}
+
+/// Gives the updates that a run accepted, in order.
+fn updated(run: &History) -> Vec<&str> {
+    attributes(run)
+        .filter_map(|attributes| match attributes {
+            Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(accepted) => {
+                Some(accepted.accepted_request.as_ref()?.input.as_ref()?.name.as_str())
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// Gives the type of an application failure, which is a failure code.

@@ -14,6 +14,7 @@ use temporalio_common::{
         common::v1::{Payload, Payloads},
         failure::v1::{Failure, failure::FailureInfo},
         history::v1::{History, history_event::Attributes},
+        update::v1::outcome::Value,
     },
 };
 use workflow_types::{
@@ -62,6 +63,16 @@ fn types(name: &str) -> Option<(Decode, Decode)> {
     })
 }
 
+/// Gives what goes into an update and what comes out.
+fn updates(name: &str) -> Option<(Decode, Decode)> {
+    use proto::{BudgetState, RaiseBudget, ReviewDecision, ReviewReceipt};
+    Some(match name {
+        names::RAISE_BUDGET => (decode::<RaiseBudget>, decode::<BudgetState>),
+        names::REVIEW => (decode::<ReviewDecision>, decode::<ReviewReceipt>),
+        _ => return None,
+    })
+}
+
 /// Gives what comes with the end of a cancelled workflow: what it has, or why it was stopped.
 fn cancelled(name: &str) -> Option<Decode> {
     match name {
@@ -101,6 +112,8 @@ struct Reader {
     event: i64,
     /// The activity that each event asked for.
     activities: BTreeMap<i64, String>,
+    /// The update that each event accepted.
+    updates: BTreeMap<i64, String>,
     /// The workflow that runs.
     workflow: String,
 }
@@ -120,9 +133,32 @@ impl Reader {
                 self.input(&self.workflow.clone(), started.input.as_ref());
             }
             Attributes::WorkflowExecutionSignaledEventAttributes(signal) => {
-                let cancel: Option<Decode> =
-                    (signal.signal_name == names::CANCEL).then_some(decode::<proto::CancelRequest>);
-                self.decode(&signal.signal_name, cancel, signal.input.as_ref());
+                let signalled: Option<Decode> = match signal.signal_name.as_str() {
+                    names::CANCEL => Some(decode::<proto::CancelRequest>),
+                    names::BUDGET_RAISED => Some(decode::<proto::BudgetState>),
+                    _ => None,
+                };
+                self.decode(&signal.signal_name, signalled, signal.input.as_ref());
+            }
+            Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(accepted) => {
+                let input = accepted
+                    .accepted_request
+                    .as_ref()
+                    .and_then(|request| request.input.as_ref());
+                let (name, asked) =
+                    input.map_or_else(Default::default, |input| (input.name.clone(), input.args.clone()));
+                self.decode(&name, updates(&name).map(|(input, _)| input), asked.as_ref());
+                self.updates.insert(self.event, name);
+            }
+            Attributes::WorkflowExecutionUpdateCompletedEventAttributes(ended) => {
+                let name = self.updates[&ended.accepted_event_id].clone();
+                match ended.outcome.as_ref().and_then(|outcome| outcome.value.as_ref()) {
+                    Some(Value::Success(result)) => {
+                        self.decode(&name, updates(&name).map(|(_, output)| output), Some(result));
+                    }
+                    Some(Value::Failure(failure)) => self.failure(Some(failure)),
+                    None => {}
+                }
             }
             Attributes::WorkflowExecutionContinuedAsNewEventAttributes(next) => {
                 self.input(&workflow, next.input.as_ref());

@@ -13,27 +13,35 @@
 //! - [`SkippingRig`] is the same around a server whose clock jumps over hours.
 //! - [`Worker`] is an `ai-worker` or a `data-worker` with its probes.
 //! - [`Front`] stands before the server as TLS, client certificates or an API key; [`Authority`] makes its certificates.
-//! - [`Ledger`] reads the journal, and [`Ledger::audit`] holds it against the provider's account.
+//! - [`Proxy`] is a way to a server that can be cut.
+//! - [`Ledger`] reads the journal; [`Rig::audit`] holds it against the provider's bill and all histories.
 
 mod authority;
+mod command;
 mod front;
 mod history;
 mod ledger;
 mod patience;
 mod probe;
 mod process;
+mod proxy;
+pub mod request;
 mod rig;
 mod server;
 mod skipping;
 mod worker;
 
+pub use auditor::{Rule, Verdict};
 pub use authority::{Authority, Credential, CredentialFiles};
+pub use command::Said;
 pub use front::{Call, Front, Terms};
 pub use history::Attempts;
 pub use ledger::Ledger;
 pub use patience::{outage, within};
 pub use process::Process;
-pub use rig::{MODEL, Rig, prompt};
+pub use proxy::Proxy;
+pub use request::{CLAUDE, MODEL, SPARE, prompt};
+pub use rig::{Plan, Rig};
 pub use server::Server;
 pub use skipping::{SkippingRig, Times};
 pub use worker::{Settings, Worker};

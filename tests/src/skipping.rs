@@ -47,11 +47,11 @@ use workflow_types::{
 
 use crate::{
     history::Attempts,
-    ledger::Ledger,
+    ledger::{self, Ledger},
     patience::within,
     probe::free_port,
     process::Process,
-    worker::{Settings, Surroundings, Worker},
+    worker::{Settings, Surroundings, Worker, prices},
 };
 
 const UP_WITHIN: Duration = Duration::from_mins(1);
@@ -96,6 +96,7 @@ impl SkippingRig {
         let provider = Provider::start(chaos_provider::Options {
             log: Some(path.join("calls.jsonl")),
             script,
+            prices: prices(),
             ..chaos_provider::Options::default()
         })
         .await?;
@@ -106,15 +107,18 @@ impl SkippingRig {
         let address = format!("127.0.0.1:{port}");
         let client = connected(&mut server, &address, &profile).await?;
         describe_attributes(&client).await?;
+        let url = format!("sqlite://{}", path.join("journal.db").display());
         let journal = effect_journal::open(&effect_journal::Options {
-            url: format!("sqlite://{}", path.join("journal.db").display()),
+            url: url.clone(),
             ..effect_journal::Options::default()
         })
         .await?;
         Ok(Self {
             around: Surroundings {
                 profile,
+                proxy: address.clone(),
                 server: address,
+                journal: url,
                 provider: provider.base_url(),
                 folder: path,
             },
@@ -132,7 +136,12 @@ impl SkippingRig {
     ///
     /// That it does not become ready.
     pub async fn ai_worker_with(&self, settings: &Settings) -> anyhow::Result<Worker> {
-        Worker::ai(&self.around, 0, settings).await
+        // A provider's word to wait would close the journal's limit for as long by the journal's clock, which nothing skips.
+        let unlimited = Settings {
+            echo: "limits = { circuit = { failures = 0 } }".to_owned(),
+            ..settings.clone()
+        };
+        Worker::ai(&self.around, 0, &unlimited).await
     }
 
     /// Starts an `ai-worker` and a `data-worker`; they are ready when this returns.
@@ -245,6 +254,15 @@ impl SkippingRig {
         Attempts::read(&self.client, workflow_id).await
     }
 
+    /// Holds the journal against the provider's bill; this server lists no runs, so no history is asked.
+    ///
+    /// # Errors
+    ///
+    /// What differs, with the whole verdict.
+    pub async fn audit(&self) -> anyhow::Result<()> {
+        ledger::agree(self.calls()?, &self.journal).await
+    }
+
     /// Reads the journal.
     ///
     /// # Errors
@@ -355,15 +373,13 @@ async fn connected(server: &mut Process, address: &str, profile: &Path) -> anyho
 
 /// Adds the search attributes unseen: this server can't list them, which is how a client finds out what is missing.
 async fn describe_attributes(client: &Client) -> anyhow::Result<()> {
-    let names = [
-        search_attribute::PIPELINE,
-        search_attribute::TENANT,
-        search_attribute::MODEL,
-        search_attribute::STAGE,
-    ];
-    let keywords = names.map(|name| (name.to_owned(), IndexedValueType::Keyword.into()));
+    let of = |names: &[&str], kind: IndexedValueType| -> Vec<(String, i32)> {
+        names.iter().map(|&name| (name.to_owned(), kind.into())).collect()
+    };
+    let mut attributes = of(&search_attribute::KEYWORDS, IndexedValueType::Keyword);
+    attributes.extend(of(&search_attribute::INTS, IndexedValueType::Int));
     let request = AddSearchAttributesRequest {
-        search_attributes: HashMap::from(keywords),
+        search_attributes: attributes.into_iter().collect(),
         namespace: client.namespace().to_owned(),
     };
     let mut service = client.sdk().connection().operator_service();

@@ -4,7 +4,6 @@
 
 use std::{
     ffi::OsStr,
-    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
@@ -20,37 +19,14 @@ use crate::{
     process::Process,
 };
 
+mod settings;
+
+pub use settings::Settings;
+pub(crate) use settings::prices;
+
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Two signals that are closer than a second are taken for one.
 const TWO_SIGNALS_APART: Duration = Duration::from_millis(1_200);
-
-/// What differs between the workers of the tests.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How long activities may go on after SIGTERM, in seconds.
-    pub grace_seconds: u32,
-    /// When the process ends whatever runs, in seconds after SIGTERM.
-    pub hard_deadline_seconds: u32,
-    /// How long a claim holds without renewal, in seconds.
-    pub lease_seconds: u32,
-    /// How long the provider may be silent within an answer, in seconds.
-    pub between_bytes_seconds: u32,
-    /// Activities at once; a worker without a free slot asks for no further one.
-    pub activity_slots: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            grace_seconds: 10,
-            hard_deadline_seconds: 20,
-            // Below the heartbeat timeout, so that the second attempt after a kill meets no live lease.
-            lease_seconds: 20,
-            between_bytes_seconds: 3,
-            activity_slots: 100,
-        }
-    }
-}
 
 /// Where a worker finds what it works with.
 #[derive(Debug, Clone)]
@@ -58,7 +34,9 @@ pub(crate) struct Surroundings {
     pub(crate) folder: PathBuf,
     pub(crate) profile: PathBuf,
     pub(crate) server: String,
+    pub(crate) proxy: String,
     pub(crate) provider: String,
+    pub(crate) journal: String,
 }
 
 /// A running worker.
@@ -75,19 +53,25 @@ impl Worker {
         settings: &Settings,
     ) -> anyhow::Result<Self> {
         let health = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let text = common(around, settings, health) + &ai_sections(around, settings)?;
-        Self::launch(around, &format!("ai-worker-{number}"), health, &text).await
+        let text = settings::ai(around, settings, health)?;
+        let server = if settings.through_proxy {
+            &around.proxy
+        } else {
+            &around.server
+        };
+        Self::launch(around, (&format!("ai-worker-{number}"), server), health, &text).await
     }
 
     pub(crate) async fn data(around: &Surroundings, number: usize) -> anyhow::Result<Self> {
         let health = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let text = common(around, &Settings::default(), health) + &data_sections()?;
-        Self::launch(around, &format!("data-worker-{number}"), health, &text).await
+        let text = settings::data(around, health)?;
+        let name = format!("data-worker-{number}");
+        Self::launch(around, (&name, &around.server), health, &text).await
     }
 
     async fn launch(
         around: &Surroundings,
-        name: &str,
+        (name, server): (&str, &str),
         health: SocketAddr,
         text: &str,
     ) -> anyhow::Result<Self> {
@@ -100,7 +84,7 @@ impl Worker {
             .args(["-c", "trap '' XFSZ; exec \"$0\" --config \"$1\""])
             .arg(program(binary)?)
             .arg(&config)
-            .env("TEMPORAL_ADDRESS", &around.server)
+            .env("TEMPORAL_ADDRESS", server)
             .env("TEMPORAL_NAMESPACE", "default")
             .env("TEMPORAL_CONFIG_FILE", &around.profile)
             .env("CANDLE_NUM_THREADS", "1");
@@ -132,6 +116,20 @@ impl Worker {
     /// Asks `/readyz`: the status and what it names; nothing when nobody answers.
     pub async fn readiness(&self) -> Option<(u16, String)> {
         get(self.health, "/readyz").await
+    }
+
+    /// Tells whether it still runs.
+    ///
+    /// # Errors
+    ///
+    /// That the system can't be asked.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        self.process.is_running()
+    }
+
+    /// Asks `/metrics`: the page; nothing when nobody answers.
+    pub async fn metrics(&self) -> Option<String> {
+        get(self.health, "/metrics").await.map(|(_, page)| page)
     }
 
     /// Ends it as `kill -9` does.
@@ -198,62 +196,7 @@ impl Worker {
     }
 }
 
-fn common(around: &Surroundings, settings: &Settings, health: SocketAddr) -> String {
-    let blobs = around.folder.join("blobs");
-    format!(
-        "[health]\nlisten = \"{health}\"\ncheck_interval_seconds = 1\n\n\
-         [worker]\ngraceful_shutdown_seconds = {}\ndrain_hard_deadline_seconds = {}\n\
-         max_concurrent_activities = {}\n\n\
-         [blob_store]\nurl = \"file://{}\"\nallow_file_references = true\n\n",
-        settings.grace_seconds,
-        settings.hard_deadline_seconds,
-        settings.activity_slots,
-        blobs.display()
-    )
-}
-
-fn ai_sections(around: &Surroundings, settings: &Settings) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let journal = around.folder.join("journal.db");
-    write!(
-        text,
-        "[journal]\nurl = \"sqlite://{}\"\nlease_seconds = {}\n\n",
-        journal.display(),
-        settings.lease_seconds
-    )?;
-    write!(
-        text,
-        "[models.local.models.smollm2-135m-instruct]\npath = \"{}\"\n\n",
-        local_model()?.display()
-    )?;
-    write!(
-        text,
-        "[models.openai.chaos]\nname = \"chaos\"\nbase_url = \"{}\"\nmax_response_bytes = 65536\n\n\
-         [models.openai.chaos.timeouts]\nbetween_bytes_seconds = {}\n\n\
-         [models.openai.chaos.models.echo]\ncontext_window = 8192\n\
-         billing = {{ kind = \"per_token\", input_micros_per_million = 150000, \
-         cached_input_micros_per_million = 75000, output_micros_per_million = 600000 }}\n",
-        around.provider, settings.between_bytes_seconds
-    )?;
-    Ok(text)
-}
-
-fn data_sections() -> anyhow::Result<String> {
-    Ok(format!(
-        "[documents.models.\"chaos/echo\"]\ncontext_window = 8192\n\n\
-         [documents.models.\"local/smollm2-135m-instruct\"]\ncontext_window = 8192\n\
-         tokenizer = {{ kind = \"gguf\", path = \"{}\" }}\n",
-        local_model()?.display()
-    ))
-}
-
-fn local_model() -> anyhow::Result<PathBuf> {
-    let models = std::env::var_os("TAW_TEST_MODELS")
-        .context("TAW_TEST_MODELS is not set; run the tests with `make test-faults`")?;
-    Ok(Path::new(&models).join("smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
-}
-
-fn program(name: impl AsRef<OsStr>) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: impl AsRef<OsStr>) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test
         .parent()

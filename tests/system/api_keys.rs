@@ -59,7 +59,7 @@ async fn a_key_lets_a_run_through_and_is_replaced_while_the_worker_runs() {
 
     let log = ai.log().unwrap();
     assert!(log.contains("the API key was replaced from its file"), "{log}");
-    assert!(log.contains("TRACE"), "the most is logged");
+    assert!(log.contains("DEBUG"), "the most is logged");
     for key in [OLD, NEW] {
         let line = log.lines().find(|line| line.contains(key));
         assert_eq!(line, None, "a key is in the log");

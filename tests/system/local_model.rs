@@ -21,7 +21,8 @@ async fn a_text_comes_back_summarised_in_one_activity_and_the_run_can_be_found_a
     let output = stack.ctl_json(&[&run[..], &ask].concat()).await;
     assert_eq!(output["outcome"], "OUTCOME_COMPLETED", "{output}");
     assert_eq!(output["placement"], "PLACEMENT_AI_WORKER");
-    assert_eq!(output["servedModel"], "local/smollm2-135m-instruct");
+    let served = json!({"provider": "local", "model": "smollm2-135m-instruct"});
+    assert_eq!(output["servedBy"], served);
     assert_eq!(output["chunks"], 1);
     assert_eq!(output["language"], "eng");
     assert!(output["text"].as_str().unwrap().contains("bridge"), "{output}");

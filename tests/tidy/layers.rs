@@ -13,6 +13,8 @@ use crate::tree::report;
 /// How far down a crate lies; arrows lead to a lower layer only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
+    /// Programs of others, started for tests.
+    Tools,
     /// What everybody agrees on.
     Contracts,
     /// One concern each: a store, a client, a context.
@@ -49,13 +51,15 @@ const fn row(name: &'static str, layer: Layer, uses: &'static [&'static str]) ->
 /// The layout. `cargo metadata` has to say the same.
 #[rustfmt::skip]
 const LAYOUT: &[Row] = &[
+    row("scratch-postgres", Layer::Tools,     &[]),
+
     row("workflow-types",   Layer::Contracts, &[]),
 
     row("activity-context", Layer::Parts,     &[]),
     row("blob-store",       Layer::Parts,     &["workflow-types"]),
     row("chaos-provider",   Layer::Parts,     &[]),
     row("documents",        Layer::Parts,     &[]),
-    row("effect-journal",   Layer::Parts,     &[]),
+    Row { name: "effect-journal", layer: Layer::Parts, uses: &[], tests_use: &["scratch-postgres"] },
     row("model-clients",    Layer::Parts,     &[]),
     row("temporal-client",  Layer::Parts,     &["workflow-types"]),
     row("worker-factory",   Layer::Parts,     &[]),
@@ -71,12 +75,16 @@ const LAYOUT: &[Row] = &[
                                                 "llm-activities", "local-models", "model-clients", "worker-factory",
                                                 "workflow-types"]),
     row("data-worker",      Layer::Binaries,  &["blob-store", "data-activities", "worker-factory", "workflow-types"]),
-    row("pipelinectl",      Layer::Binaries,  &["blob-store", "documents", "temporal-client", "workflow-types"]),
+    row("pipelinectl",      Layer::Binaries,  &["blob-store", "documents", "effect-journal", "temporal-client",
+                                                "workflow-types"]),
+
+    row("auditor",          Layer::Work,      &["chaos-provider", "effect-journal", "temporal-client", "workflow-types"]),
 
     row("benches",          Layer::Tests,     &["chaos-provider", "effect-journal", "local-models", "model-clients",
-                                                "temporal-client", "workflow-types"]),
+                                                "scratch-postgres", "temporal-client", "workflow-types"]),
     Row { name: "system-tests", layer: Layer::Tests,
-          uses: &["blob-store", "chaos-provider", "effect-journal", "temporal-client", "workflow-types"],
+          uses: &["auditor", "blob-store", "chaos-provider", "effect-journal", "scratch-postgres", "temporal-client",
+                 "workflow-types"],
           tests_use: &["activity-context", "ai-workflows", "data-activities", "llm-activities", "worker-factory"] },
 ];
 

@@ -29,6 +29,7 @@ const KINDS: &[(&str, &str)] = &[
     ("workflow", "workflow"),
     ("activit", "activity"),
     ("signal", "signal"),
+    ("update", "update"),
     ("quer", "query"),
     ("queue", "queue"),
     ("search attribute", "search attribute"),
@@ -51,7 +52,8 @@ fn names_in_code() -> Names {
     let attributes = [search_attribute::KEYWORDS.as_slice(), &search_attribute::INTS].concat();
     of("workflow", all(|contract| contract.workflows))
         .chain(of("activity", all(|contract| contract.activities)))
-        .chain(of("signal", vec![names::CANCEL]))
+        .chain(of("signal", vec![names::CANCEL, names::BUDGET_RAISED]))
+        .chain(of("update", vec![names::RAISE_BUDGET, names::REVIEW]))
         .chain(of("query", vec![names::STATUS, names::USAGE]))
         .chain(of(
             "queue",

@@ -19,6 +19,7 @@ use std::{
 
 use tokio::{sync::Semaphore, task::spawn_blocking, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 /// Why blocking work gave no result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -111,9 +112,11 @@ impl BlockingPool {
         let flag = CancelFlag::default();
         let _abandoned = SetOnDrop(flag.clone());
         let seen = flag.clone();
+        // A thread knows nothing of the span that its work was asked for in.
+        let span = Span::current();
         let mut running = spawn_blocking(move || {
             let _slot = slot;
-            work(seen)
+            span.in_scope(|| work(seen))
         });
         let began = Instant::now();
         let joined = tokio::select! {

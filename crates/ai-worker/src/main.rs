@@ -13,7 +13,7 @@ use ai_workflows::{DiscardStagedWorkflow, LlmBatchWorkflow, LlmPipelineWorkflow}
 use blob_store::BlobStore;
 use llm_activities::{LlmActivities, Metrics, Providers, Services};
 use local_models::LocalModels;
-use model_clients::{openai, provider::ModelProvider};
+use model_clients::{anthropic, openai, prices::Prices, provider::ModelProvider};
 use options::AiWorkerOptions;
 use worker_factory::{BoxError, Contract, Host, Invocation, Service};
 use workflow_types::names::{AI_CONTRACT, AI_QUEUE};
@@ -45,8 +45,12 @@ async fn compose(options: AiWorkerOptions, mut host: Host) -> Result<Host, BoxEr
     let local = Arc::new(LocalModels::new(options.models.local)?);
     local.prepare().await?;
     let mut providers: Vec<Arc<dyn ModelProvider>> = vec![local];
+    let prices = Prices::load(options.prices.file.as_deref())?;
     for settings in options.models.openai.into_values() {
-        providers.push(Arc::new(openai::Client::new(settings).await?));
+        providers.push(Arc::new(openai::Client::new(settings, &prices).await?));
+    }
+    for settings in options.models.anthropic.into_values() {
+        providers.push(Arc::new(anthropic::Client::new(settings, &prices).await?));
     }
     let services = Services {
         journal: Arc::clone(&journal),
@@ -55,6 +59,7 @@ async fn compose(options: AiWorkerOptions, mut host: Host) -> Result<Host, BoxEr
         pool: BlockingPool::new(local_models::provider::compute_threads()),
         metrics: Metrics::register(&host.metrics)?,
         identity: host.identity.clone(),
+        journal_response_inline_bytes: options.answers.journal_inline_bytes,
     };
     host.worker.register_workflow::<LlmPipelineWorkflow>()?;
     host.worker.register_workflow::<LlmBatchWorkflow>()?;

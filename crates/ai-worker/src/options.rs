@@ -4,10 +4,14 @@
 //! that set-up unpacked; anything else is set explicitly. Where a hosted model is set and nothing was unpacked, as in an
 //! image for a cluster, there is no local model, because one without a file would only fail later.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
+use activity_context::with_sources;
 use local_models::ModelOptions;
-use model_clients::openai;
+use model_clients::{
+    anthropic, openai,
+    prices::{self, Prices},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use worker_factory::{
@@ -54,6 +58,41 @@ pub(crate) struct AiWorkerOptions {
     pub blob_store: blob_store::Options,
     /// Who answers.
     pub models: Models,
+    /// What calls cost.
+    pub prices: PriceOptions,
+    /// How answers are kept.
+    pub answers: AnswerOptions,
+}
+
+/// What calls cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PriceOptions {
+    /// A price table of your own, a TOML file. A model's `billing` comes before it, the list prices that are shipped after
+    /// it; a table in another currency than theirs replaces them.
+    #[schemars(extend(
+        "format" = "path",
+        "x-unset" = "the list prices that are shipped",
+        "examples" = ["/etc/ai-worker/prices.toml"]
+    ))]
+    pub file: Option<PathBuf>,
+}
+
+/// How answers are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AnswerOptions {
+    /// The largest answer that the journal keeps itself, in bytes of JSON. A larger one goes to the blob store, under
+    /// `shared/`, and the journal keeps the reference.
+    pub journal_inline_bytes: usize,
+}
+
+impl Default for AnswerOptions {
+    fn default() -> Self {
+        Self {
+            journal_inline_bytes: 64 * 1024,
+        }
+    }
 }
 
 /// Who answers.
@@ -71,6 +110,25 @@ pub(crate) struct Models {
         }}]
     ))]
     pub openai: BTreeMap<String, openai::Options>,
+    /// Services with the Anthropic protocol, under names of your choice.
+    #[schemars(extend(
+        "x-unset" = "no hosted model",
+        "examples" = [{"main": {
+            "base_url": "https://models.example/v1",
+            "models": {"claude-haiku-4-5": {"context_window": 200_000}}
+        }}]
+    ))]
+    pub anthropic: BTreeMap<String, anthropic::Options>,
+}
+
+/// A hosted service, whatever protocol it speaks.
+struct Hosted<'o> {
+    /// Its section's path.
+    place: String,
+    /// Its name in model references.
+    name: &'o str,
+    problems: Vec<model_clients::settings::Problem>,
+    files: Vec<(String, PathBuf)>,
 }
 
 impl Sections for AiWorkerOptions {
@@ -81,7 +139,7 @@ impl Sections for AiWorkerOptions {
             }
             if self.models.local.models.is_empty() {
                 let (name, model) = ModelOptions::bundled(places.cache());
-                if self.models.openai.is_empty() || model.path.is_file() {
+                if !self.models.has_hosted() || model.path.is_file() {
                     self.models.local.models.insert(name, model);
                 }
             }
@@ -102,13 +160,17 @@ impl Sections for AiWorkerOptions {
                 remedy: "run `make setup` to fetch the model that comes along, or correct the path",
                 ..NamedFile::new(format!("models.local.{key}"), path)
             });
-        let hosted = self.models.openai.iter().flat_map(|(name, options)| {
-            let files = options.files().into_iter();
-            files.map(move |(key, path)| NamedFile::new(format!("models.openai.{name}.{key}"), path))
+        let hosted = self.models.hosted(None).into_iter().flat_map(|hosted| {
+            let Hosted { place, files, .. } = hosted;
+            let files = files.into_iter();
+            files.map(move |(key, path)| NamedFile::new(format!("{place}.{key}"), path))
         });
+        let prices = self.prices.file.iter();
+        let prices = prices.map(|path| NamedFile::new("prices.file", path));
         let blobs = self.blob_store.files().into_iter();
         local
             .chain(hosted)
+            .chain(prices)
             .chain(blobs.map(|(key, path)| NamedFile::new(format!("blob_store.{key}"), path)))
             .collect()
     }
@@ -122,40 +184,93 @@ impl Validate for AiWorkerOptions {
         let blobs = blobs.map(|found| Problem::new(found.path, found.message).within("blob_store"));
         let local = self.models.local.validate("models.local").into_iter();
         let local = local.map(|found| Problem::new(found.path, found.message));
-        let hosted = self.models.openai.iter().flat_map(|(name, options)| {
-            let found = options.validate().into_iter();
-            found.map(move |found| {
-                Problem::new(found.path, found.message).within(&format!("models.openai.{name}"))
-            })
-        });
+        let (prices, unusable) = self.prices.read();
+        let hosted = self
+            .models
+            .hosted(prices.as_ref())
+            .into_iter()
+            .flat_map(|hosted| {
+                let Hosted { place, problems, .. } = hosted;
+                let found = problems.into_iter();
+                found.map(move |found| Problem::new(found.path, found.message).within(&place))
+            });
         journal
             .chain(blobs)
             .chain(local)
             .chain(hosted)
+            .chain(unusable)
             .chain(self.models.ambiguous())
             .collect()
     }
 }
 
+impl PriceOptions {
+    /// Reads the prices, so that a model without one is found before the worker starts; or says why they can't be used.
+    fn read(&self) -> (Option<Prices>, Option<Problem>) {
+        match Prices::load(self.file.as_deref()) {
+            Ok(prices) => (Some(prices), None),
+            // A file that is not there is told of with all others.
+            Err(prices::Error::Read { .. }) => (None, None),
+            Err(error) => (None, Some(Problem::new("prices.file", with_sources(&error)))),
+        }
+    }
+}
+
 impl Models {
+    fn has_hosted(&self) -> bool {
+        !self.openai.is_empty() || !self.anthropic.is_empty()
+    }
+
+    /// Gives all hosted services with what is wrong with them, missing prices too where the tables are given.
+    fn hosted(&self, prices: Option<&Prices>) -> Vec<Hosted<'_>> {
+        let openai = self.openai.iter().map(|(section, options)| Hosted {
+            place: format!("models.openai.{section}"),
+            name: &options.name,
+            problems: options
+                .validate()
+                .into_iter()
+                .chain(
+                    prices
+                        .into_iter()
+                        .flat_map(|prices| options.price_problems(prices)),
+                )
+                .collect(),
+            files: options.files(),
+        });
+        let anthropic = self.anthropic.iter().map(|(section, options)| Hosted {
+            place: format!("models.anthropic.{section}"),
+            name: &options.name,
+            problems: options
+                .validate()
+                .into_iter()
+                .chain(
+                    prices
+                        .into_iter()
+                        .flat_map(|prices| options.price_problems(prices)),
+                )
+                .collect(),
+            files: options.files(),
+        });
+        openai.chain(anthropic).collect()
+    }
+
     /// Says where nobody would answer, or where one provider would silently take the place of another.
     fn ambiguous(&self) -> Vec<Problem> {
-        if self.local.models.is_empty() && self.openai.is_empty() {
-            let message = "nobody answers; add models.openai.NAME or models.local.models.NAME";
+        if self.local.models.is_empty() && !self.has_hosted() {
+            let message =
+                "nobody answers; add models.openai.NAME, models.anthropic.NAME or models.local.models.NAME";
             return vec![Problem::new("models", message)];
         }
         let mut taken = BTreeMap::from([(local_models::provider::NAME, "models.local".to_owned())]);
         let mut problems = Vec::new();
-        for (section, options) in &self.openai {
-            let place = format!("models.openai.{section}");
-            if let Some(first) = taken.get(options.name.as_str()) {
+        for Hosted { place, name, .. } in self.hosted(None) {
+            if let Some(first) = taken.get(name) {
                 let message = format!(
-                    "is `{}`, by which model references mean {first}; give each provider a name of its own",
-                    options.name
+                    "is `{name}`, by which model references mean {first}; give each provider a name of its own"
                 );
                 problems.push(Problem::new(format!("{place}.name"), message));
             } else {
-                taken.insert(options.name.as_str(), place);
+                taken.insert(name, place);
             }
         }
         problems
@@ -163,89 +278,4 @@ impl Models {
 }
 
 #[cfg(test)]
-mod tests {
-    use workflow_types::request::DEFAULT_MODEL;
-
-    use super::*;
-
-    fn filled(mut options: AiWorkerOptions, home: &str) -> AiWorkerOptions {
-        options.fill(&Surroundings::of(&[("HOME".into(), home.into())]));
-        options
-    }
-
-    fn keys(options: &AiWorkerOptions) -> Vec<String> {
-        let found = options.validate().into_iter();
-        found.map(|problem| problem.key).collect()
-    }
-
-    fn hosted(names: &[&str]) -> AiWorkerOptions {
-        let mut options = AiWorkerOptions::default();
-        for (number, name) in names.iter().enumerate() {
-            let hosted = openai::Options {
-                name: (*name).to_owned(),
-                ..openai::Options::default()
-            };
-            options.models.openai.insert(format!("s{number}"), hosted);
-        }
-        options
-    }
-
-    #[test]
-    fn with_no_configuration_everything_is_in_the_user_s_folders() {
-        let options = filled(AiWorkerOptions::default(), "/home/me");
-        assert_eq!(
-            options.journal.url,
-            "sqlite:///home/me/.local/state/temporal-ai-workers/journal.db"
-        );
-        assert_eq!(
-            options.blob_store.url,
-            "file:///home/me/.local/state/temporal-ai-workers/blobs/"
-        );
-        let models = options.models.local.models.keys();
-        let names: Vec<_> = models
-            .map(|name| format!("{}/{name}", local_models::provider::NAME))
-            .collect();
-        assert_eq!(names, [DEFAULT_MODEL]);
-        assert_eq!(keys(&options), [""; 0]);
-    }
-
-    #[test]
-    fn without_a_home_folder_every_place_has_to_be_set() {
-        let options = filled(AiWorkerOptions::default(), "");
-        assert_eq!(keys(&options), ["journal.url", "blob_store.url", "models"]);
-    }
-
-    #[test]
-    fn the_local_model_is_left_out_only_where_another_is_set_and_its_file_is_not_there() {
-        let home = tempfile::tempdir().unwrap();
-        let home = home.path().to_str().unwrap();
-        let alone = filled(AiWorkerOptions::default(), home);
-        let file = alone.files().remove(0);
-        assert_eq!(file.key, "models.local.models.smollm2-135m-instruct.path");
-        assert!(file.remedy.contains("make setup"), "{file:?}");
-        assert!(filled(hosted(&["a"]), home).models.local.models.is_empty());
-        std::fs::create_dir_all(file.path.parent().unwrap()).unwrap();
-        std::fs::write(&file.path, "").unwrap();
-        assert_eq!(filled(hosted(&["a"]), home).models.local.models.len(), 1);
-    }
-
-    #[test]
-    fn two_providers_with_one_name_are_refused() {
-        let options = filled(hosted(&["openai", "openai", "local"]), "/home/me");
-        let found = options.models.ambiguous();
-        let keys: Vec<_> = found.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["models.openai.s1.name", "models.openai.s2.name"]);
-        assert!(found[0].message.contains("models.openai.s0"), "{found:?}");
-    }
-
-    #[test]
-    fn mistakes_of_every_section_come_together() {
-        let mut options = hosted(&["main"]);
-        options.journal.url = "mysql://x".into();
-        options.blob_store.url = "ftp://x".into();
-        let found = keys(&options);
-        for key in ["journal.url", "blob_store.url", "models.openai.s0.base_url"] {
-            assert!(found.iter().any(|found| found == key), "{key}: {found:?}");
-        }
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use temporalio_workflow::{
 use workflow_types::{
     failure::FailureCode,
     problem::Problems,
-    proto::{CancelRequest, FailureDetails, Problem},
+    proto::{BudgetShortfall, CancelRequest, FailureDetails, Problem, RouteStep, Usage},
     wire::Wire,
 };
 
@@ -21,7 +21,7 @@ use workflow_types::{
 pub(crate) enum StepError {
     /// It failed.
     #[error("{0}")]
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// It was cancelled, as somebody asked.
     #[error("cancelled")]
     Cancelled,
@@ -37,6 +37,12 @@ pub(crate) struct Failure {
     pub message: String,
     /// What was wrong where.
     pub problems: Vec<Problem>,
+    /// What was used until then.
+    pub usage: Usage,
+    /// With `BudgetExceeded`: what did not fit.
+    pub shortfall: Option<BudgetShortfall>,
+    /// Candidates that were tried.
+    pub route_trace: Vec<RouteStep>,
 }
 
 impl Failure {
@@ -46,6 +52,9 @@ impl Failure {
             code,
             message: message.into(),
             problems: Vec::new(),
+            usage: Usage::default(),
+            shortfall: None,
+            route_trace: Vec::new(),
         }
     }
 
@@ -54,6 +63,9 @@ impl Failure {
         FailureDetails {
             code: self.code.as_str().to_owned(),
             problems: self.problems.clone(),
+            usage: (self.usage != Usage::default()).then(|| self.usage.clone()),
+            shortfall: self.shortfall.clone(),
+            route_trace: self.route_trace.clone(),
         }
     }
 
@@ -74,16 +86,15 @@ impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         let message = format!("the input can't be used: {problems}");
         Self {
-            code: FailureCode::InvalidInput,
-            message,
             problems: problems.into_vec(),
+            ..Self::new(FailureCode::InvalidInput, message)
         }
     }
 }
 
 impl From<Failure> for StepError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(Box::new(failure))
     }
 }
 
@@ -172,27 +183,24 @@ fn read(cause: Option<&IncomingError>, mut timed_out: Option<TimeoutType>, shown
 
 fn application(failure: &ApplicationFailure, timed_out: Option<TimeoutType>) -> Failure {
     let details: Option<Wire<FailureDetails>> = failure.details().unwrap_or_default();
-    let problems = details
+    let details = details
         .and_then(|details| details.into_message().ok())
-        .unwrap_or_default()
-        .problems;
+        .unwrap_or_default();
     let message = failure.source_error().to_string();
-    match (timed_out, failure.type_name().and_then(|name| name.parse().ok())) {
-        (Some(_), Some(code)) => Failure {
-            code: FailureCode::DeadlineExceeded,
-            message: format!("out of time while retrying {code}: {message}"),
-            problems,
-        },
-        (None, Some(code)) => Failure {
-            code,
-            message,
-            problems,
-        },
-        (_, None) => Failure {
-            code: FailureCode::Internal,
-            message,
-            problems,
-        },
+    let (code, message) = match (timed_out, failure.type_name().and_then(|name| name.parse().ok())) {
+        (Some(_), Some(code)) => (
+            FailureCode::DeadlineExceeded,
+            format!("out of time while retrying {code}: {message}"),
+        ),
+        (None, Some(code)) => (code, message),
+        (_, None) => (FailureCode::Internal, message),
+    };
+    Failure {
+        problems: details.problems,
+        usage: details.usage.unwrap_or_default(),
+        shortfall: details.shortfall,
+        route_trace: details.route_trace,
+        ..Failure::new(code, message)
     }
 }
 

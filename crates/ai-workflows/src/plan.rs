@@ -61,6 +61,7 @@ pub fn worse(one: Outcome, other: Outcome) -> Outcome {
         Outcome::Truncated => 2,
         Outcome::SchemaMismatch => 3,
         Outcome::ContentFiltered => 4,
+        Outcome::Rejected => 5,
     };
     if rank(other) > rank(one) { other } else { one }
 }

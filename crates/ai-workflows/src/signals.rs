@@ -64,7 +64,8 @@ impl Signals {
         self.rejected.clone()
     }
 
-    fn reject(&mut self, signal: &str, problems: Problems) {
+    /// Records a signal that could not be used.
+    pub(crate) fn reject(&mut self, signal: &str, problems: Problems) {
         if self.rejected.len() == MOST_REJECTED {
             self.rejected.remove(0);
         }

@@ -1,6 +1,6 @@
 //! What a workflow's steps have in common: whose run it is, what stops it, how an activity is called.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use temporalio_workflow::{
     ChildWorkflowOptions, ParentClosePolicy, WorkflowCancellationToken, WorkflowContext,
@@ -11,6 +11,8 @@ use temporalio_workflow::{
 use workflow_types::{
     failure::FailureCode,
     names::search_attribute,
+    proto::Usage,
+    request::from_double,
     run_scope::RunScope,
     wire::{Message, Wire},
 };
@@ -24,6 +26,9 @@ const PIPELINE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_
 const TENANT: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::TENANT);
 const MODEL: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::MODEL);
 const STAGE: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::STAGE);
+
+const AWAITING: SearchAttributeKey<String> = SearchAttributeKey::keyword(search_attribute::AWAITING);
+const SPEND: SearchAttributeKey<i64> = SearchAttributeKey::int(search_attribute::SPEND_MICROS);
 
 /// The stage of a run that failed.
 pub(crate) const FAILED: &str = "failed";
@@ -68,6 +73,14 @@ impl<W> Steps<W> {
     pub(crate) fn detached(&self) -> Self {
         Self {
             stop: WorkflowCancellationToken::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The same run's steps on a token of their own below the run's: for what ends before the run does.
+    pub(crate) fn apart(&self) -> Self {
+        Self {
+            stop: self.ctx.cancellation_token().child_token(),
             ..self.clone()
         }
     }
@@ -188,9 +201,39 @@ impl<W> Steps<W> {
             .upsert_search_attributes(pipeline.into_iter().chain([stage]));
     }
 
+    /// Makes the run findable by what it waits for, or no longer.
+    pub(crate) fn show_awaiting(&self, what: Option<&str>) {
+        // No longer is the empty text: the SDK's own way to unset sends what the server refuses, and with it the whole
+        // workflow task, for ever.
+        let what = what.unwrap_or_default();
+        self.ctx
+            .upsert_search_attributes([AWAITING.value_set(what.to_owned())]);
+    }
+
+    /// Makes the run findable by what it has cost, unknown calls at their upper bound. What cost nothing shows nothing.
+    pub(crate) fn show_spend(&self, usage: &Usage) {
+        let micros = from_double(usage.cost_micros + usage.unknown_cost_micros);
+        if micros > 0 {
+            let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+            self.ctx.upsert_search_attributes([SPEND.value_set(micros)]);
+        }
+    }
+
+    /// Gives the workflow's own time, in seconds since 1970.
+    pub(crate) fn now(&self) -> f64 {
+        unix_seconds(self.ctx.workflow_time())
+    }
+
     /// Makes the run findable by where it is.
     pub(crate) fn show_stage(&self, stage: &str) {
         self.ctx
             .upsert_search_attributes([STAGE.value_set(stage.to_owned())]);
     }
+}
+
+/// Gives a workflow's time in seconds since 1970.
+pub(crate) fn unix_seconds(time: Option<SystemTime>) -> f64 {
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default()
+        .as_secs_f64()
 }

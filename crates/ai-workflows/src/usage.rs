@@ -1,4 +1,4 @@
-//! Adding up tokens.
+//! Adding up tokens and money.
 
 use workflow_types::proto::Usage;
 
@@ -10,6 +10,24 @@ pub(crate) fn add(total: &mut Usage, part: &Usage) {
     total.output_tokens = total.output_tokens.saturating_add(part.output_tokens);
     total.reasoning_tokens = total.reasoning_tokens.saturating_add(part.reasoning_tokens);
     total.estimated |= part.estimated;
+    total.cache_write_input_tokens = total
+        .cache_write_input_tokens
+        .saturating_add(part.cache_write_input_tokens);
+    total.cost_micros += part.cost_micros;
+    total.unknown_calls = total.unknown_calls.saturating_add(part.unknown_calls);
+    total.unknown_cost_micros += part.unknown_cost_micros;
+    // Prices that changed in mid-run are both named.
+    if !part.price_table.is_empty()
+        && !total
+            .price_table
+            .split(", ")
+            .any(|known| known == part.price_table)
+    {
+        if !total.price_table.is_empty() {
+            total.price_table.push_str(", ");
+        }
+        total.price_table.push_str(&part.price_table);
+    }
 }
 
 #[cfg(test)]
@@ -25,10 +43,15 @@ mod tests {
             output_tokens: 4,
             reasoning_tokens: 5,
             estimated: true,
+            cache_write_input_tokens: 6,
+            cost_micros: 7.0,
+            unknown_calls: 8,
+            unknown_cost_micros: 9.0,
+            price_table: "2026-11".into(),
         };
         let mut total = Usage {
             estimated: false,
-            ..part
+            ..part.clone()
         };
         add(&mut total, &part);
         add(&mut total, &Usage::default());
@@ -39,7 +62,18 @@ mod tests {
             output_tokens: 8,
             reasoning_tokens: 10,
             estimated: true,
+            cache_write_input_tokens: 12,
+            cost_micros: 14.0,
+            unknown_calls: 16,
+            unknown_cost_micros: 18.0,
+            price_table: "2026-11".into(),
         };
         assert_eq!(total, twice);
+        let later = Usage {
+            price_table: "2026-12".into(),
+            ..Usage::default()
+        };
+        add(&mut total, &later);
+        assert_eq!(total.price_table, "2026-11, 2026-12");
     }
 }

@@ -19,6 +19,8 @@ use crate::{
     writer::Target,
 };
 
+mod shared;
+
 /// What the readiness probe writes and expects to read.
 const PROBE: &[u8] = b"ready\n";
 const PROBE_PATH: &str = "probe/ready";

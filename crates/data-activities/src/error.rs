@@ -113,6 +113,7 @@ impl Error {
         failure.with_details(FailureDetails {
             code: code.to_owned(),
             problems: self.problems(message),
+            ..FailureDetails::default()
         })
     }
 

@@ -24,7 +24,7 @@ impl Metrics {
             validated: IntCounterVec::new(
                 Opts::new(
                     "aiw_data_validated_total",
-                    "Documents and JSONL files that were found usable.",
+                    "Documents, JSONL files and values that were found usable.",
                 ),
                 &["kind"],
             )?,
@@ -49,7 +49,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts a usable document (`text`) or file (`jsonl`).
+    /// Counts a usable document (`text`), file (`jsonl`) or value (`json`).
     pub(crate) fn validated(&self, kind: &str) {
         self.validated.with_label_values(&[kind]).inc();
     }

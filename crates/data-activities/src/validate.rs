@@ -3,7 +3,8 @@
 //! A text is either usable or not. A JSONL file is usable when there is a line in it that is: its bad lines are items
 //! that fail by themselves later, each with its number, because one of them among thousands must not cost the others.
 //! What makes a whole file useless (no line, a binary file, UTF-16, two lines with one id, whose results nobody could
-//! tell apart) is found here, before anything is paid for. Pages see too little of a file to find the last.
+//! tell apart) is found here, before anything is paid for. Pages see too little of a file to find the last. A JSON value is
+//! held against a schema, and what does not match is listed.
 
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use documents::{
     text,
 };
 use workflow_types::{
+    json,
     problem::Problems,
     proto::{BlobRef, Content, DataKind, ValidateDataInput, ValidateDataOutput},
     request::{ContentSource, parse_content},
@@ -25,6 +27,8 @@ use crate::{
     steps::Steps,
 };
 
+mod value;
+
 /// The most pairs of lines with one id that are told of one file.
 const MOST_CLASHES: usize = 16;
 
@@ -37,27 +41,38 @@ pub(crate) async fn run(
     let input = input.into_message()?;
     let began = Instant::now();
     let kind = DataKind::try_from(input.kind).unwrap_or_default();
-    let (content, lines) = match kind {
-        DataKind::Text => (
-            usable_text(services, content(input.content, "content")?, scope).await?,
-            0,
-        ),
-        DataKind::Jsonl => usable_lines(services, content(input.content, "items")?, scope).await?,
+    let mut output = ValidateDataOutput::default();
+    let (name, content) = match kind {
+        DataKind::Text => {
+            let content = content(input.content, "content")?;
+            ("text", usable_text(services, content, scope).await?)
+        }
+        DataKind::Jsonl => {
+            let content = content(input.content, "items")?;
+            let (content, lines) = usable_lines(services, content, scope).await?;
+            output.lines = lines;
+            ("jsonl", content)
+        }
+        DataKind::Json => {
+            let content = content(input.content, "content")?;
+            let schema = input.schema.as_ref().map(json::from_struct);
+            let (content, problems) = value::checked(services, content, schema, scope).await?;
+            output.problems = problems;
+            ("json", content)
+        }
         DataKind::Unspecified => {
-            let message = "must be DATA_KIND_TEXT or DATA_KIND_JSONL";
+            let message = "must be DATA_KIND_TEXT, DATA_KIND_JSONL or DATA_KIND_JSON";
             return Err(Problems::one("kind", message).into());
         }
     };
-    services
-        .metrics
-        .validated(if kind == DataKind::Jsonl { "jsonl" } else { "text" });
+    if output.problems.is_empty() {
+        services.metrics.validated(name);
+    }
     let mut steps = Steps::default();
     steps.since("validate", began);
-    Ok(ValidateDataOutput {
-        content: Some(content.into()),
-        lines,
-        steps: steps.into_vec(),
-    })
+    output.content = Some(content.into());
+    output.steps = steps.into_vec();
+    Ok(output)
 }
 
 fn content(content: Option<Content>, path: &str) -> Result<ContentSource, Error> {

@@ -43,6 +43,10 @@ pub struct AttemptRecord {
     pub model: String,
     /// The provider that was to be called.
     pub provider: String,
+    /// Whom it is for.
+    pub tenant: Option<String>,
+    /// The version of the prices that its money is computed with; empty where nothing is billed.
+    pub price_table: String,
     /// Whether it costs money.
     pub class: EffectClass,
     /// The digest of the effect's request.
@@ -61,6 +65,8 @@ pub struct AttemptRecord {
     pub ended_unix_ms: Option<i64>,
     /// Why it was released or became unknown; kept when a late answer settles it.
     pub reason: Option<String>,
+    /// Whether a person's word ended it, and not an answer.
+    pub by_hand: bool,
 }
 
 /// Selects attempts, in the order of key and fence.
@@ -70,6 +76,16 @@ pub struct AttemptFilter {
     pub scope: Scope,
     /// Only attempts that stand here now.
     pub state: Option<State>,
+    /// Only attempts for this tenant.
+    pub tenant: Option<String>,
+    /// Only attempts at this model.
+    pub model: Option<String>,
+    /// Only attempts at this provider.
+    pub provider: Option<String>,
+    /// Only attempts claimed at this moment or later, in milliseconds since 1970.
+    pub since_unix_ms: Option<i64>,
+    /// Only attempts claimed before this moment, in milliseconds since 1970.
+    pub until_unix_ms: Option<i64>,
     /// Only attempts after this key and fence: the last of the page before.
     pub after: Option<(EffectKey, u32)>,
     /// The size of a page; at most [`AttemptFilter::MAX_LIMIT`] are returned.
@@ -86,6 +102,11 @@ impl Default for AttemptFilter {
         Self {
             scope: Scope::all(),
             state: None,
+            tenant: None,
+            model: None,
+            provider: None,
+            since_unix_ms: None,
+            until_unix_ms: None,
             after: None,
             limit: 100,
         }

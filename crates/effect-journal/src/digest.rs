@@ -47,6 +47,11 @@ impl Serialize for RequestDigest {
 /// Computes the checksum that is stored beside an answer; it covers whose answer it is and what it cost.
 pub(crate) fn answer_checksum(key: &EffectKey, fence: u32, spend: &Spend, response: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
+    if spend.cache_write_input_tokens > 0 {
+        // Answers from before this was counted keep their checksums; no key is as long as this mark.
+        hash.update(usize::MAX.to_be_bytes());
+        hash.update(spend.cache_write_input_tokens.to_be_bytes());
+    }
     hash.update(key.as_str().len().to_be_bytes());
     hash.update(key.as_str());
     hash.update(fence.to_be_bytes());
@@ -89,5 +94,10 @@ mod tests {
         assert_ne!(whole, answer_checksum(&key, 2, &spend, b"answer"));
         assert_ne!(whole, answer_checksum(&key, 1, &Spend::default(), b"answer"));
         assert_ne!(whole, answer_checksum(&key, 1, &spend, b"Answer"));
+        let cached = Spend {
+            cache_write_input_tokens: 1,
+            ..spend
+        };
+        assert_ne!(whole, answer_checksum(&key, 1, &cached, b"answer"));
     }
 }

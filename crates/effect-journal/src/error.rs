@@ -25,13 +25,21 @@ pub enum Error {
         /// What the file system or the store said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The store's server could not be reached or prepared.
+    #[error("cannot open the journal at {server}: check that the server runs, and that this user may use it")]
+    Connect {
+        /// The server and its database, without a password.
+        server: String,
+        /// What the server or the way to it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store was written by a newer release.
     #[error(
-        "the journal {path:?} has schema version {found}, and this release knows versions up to {known}: run the newer release"
+        "the journal {store} has schema version {found}, and this release knows versions up to {known}: run the newer release"
     )]
     NewerSchema {
-        /// The store's file.
-        path: PathBuf,
+        /// The store's file, or its server and database.
+        store: String,
         /// The version that the store has.
         found: i64,
         /// The newest version that this release knows.
@@ -54,6 +62,12 @@ pub enum Error {
         fence: u32,
         /// What contradicts what.
         what: &'static str,
+    },
+    /// What was asked makes no sense; retrying cannot help.
+    #[error("the journal cannot take this: {what}")]
+    Invalid {
+        /// What is wrong.
+        what: String,
     },
     /// The store's thread has ended.
     #[error("the journal cannot {operation}: its thread has ended, restart the worker")]

@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    AttemptFilter, AttemptRecord, EffectClass, EffectKey, Error, RequestDigest, Scope, Spend, Totals,
+    Account, AccountClaim, Amount, AttemptFilter, AttemptRecord, EffectClass, EffectKey, Error, Feedback,
+    HandSettlement, LimitClaim, Limited, Note, NoteFilter, OverBudget, RequestDigest, Scope, Spend,
+    SpendQuery, SpendRow, TenantBudget, TenantStanding, Totals,
 };
 
 /// Keeps effects that cost money or cannot be repeated to one committed result each, with every call accounted for.
@@ -22,7 +24,7 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`] if the grant could not be made durable: then there must be no call. [`Error::Pruned`] if
+    /// [`Error::Invalid`] if the request is none, [`Error::Storage`] if the grant could not be made durable: then there must be no call. [`Error::Pruned`] if
     /// the result is gone, [`Error::Corrupt`] if it is damaged.
     async fn claim(&self, request: ClaimRequest) -> Result<Claim, Error>;
 
@@ -45,12 +47,18 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Records the answer and what it cost, also when the lease is lost: the spend of a fenced attempt counts.
     ///
-    /// The attempt must have been marked sent. Repeating the call changes nothing and returns the same.
+    /// The attempt must have been marked sent. Repeating the call changes nothing and returns the same. An attempt
+    /// that was settled by hand meanwhile takes over the answer and its spend, with a note.
     ///
     /// # Errors
     ///
     /// [`Error::State`] if the attempt was never sent or was released.
-    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Settled, Error>;
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        feedback: Feedback,
+    ) -> Result<Settled, Error>;
 
     /// Ends the attempt without spend.
     ///
@@ -61,7 +69,7 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::State`] if the attempt is settled.
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<(), Error>;
+    async fn release(&self, lease: &Lease, reason: &str, feedback: Feedback) -> Result<(), Error>;
 
     /// Ends the attempt as sent with an outcome that could not be learned; it counts at its upper bound.
     ///
@@ -71,7 +79,57 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Error::State`] if the attempt was never sent, or is settled or released.
-    async fn mark_unknown(&self, lease: &Lease, reason: &str) -> Result<(), Error>;
+    async fn mark_unknown(&self, lease: &Lease, reason: &str, feedback: Feedback) -> Result<(), Error>;
+
+    /// Settles or releases an attempt whose outcome could not be learned, by a person's word, and writes a note.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if the attempt does not stand as unknown, [`Error::NoAttempt`] if there is none,
+    /// [`Error::Invalid`] if the actor is missing.
+    async fn settle_by_hand(
+        &self,
+        key: &EffectKey,
+        fence: u32,
+        settlement: HandSettlement,
+    ) -> Result<(), Error>;
+
+    /// Lists what was changed by hand, the latest first, one page at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`] if the store cannot be read.
+    async fn notes(&self, filter: NoteFilter) -> Result<Vec<Note>, Error>;
+
+    /// Sets what a tenant may use in each day, each month or in all, or removes that, and writes a note.
+    ///
+    /// What the tenant has used already counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the tenant's name is none, the budget is negative or the actor is missing.
+    async fn set_tenant_budget(&self, actor: &str, reason: &str, budget: TenantBudget) -> Result<(), Error>;
+
+    /// Lists the budgets of all tenants with what is used of them now, by name and period.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`] if the store cannot be read.
+    async fn tenant_budgets(&self) -> Result<Vec<TenantStanding>, Error>;
+
+    /// Returns what an account uses now, reservations included; a tenant's over all time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`] if the store cannot be read.
+    async fn used(&self, account: &Account) -> Result<Amount, Error>;
+
+    /// Sums the ledger by the dimensions that are asked for, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`] if the store cannot be read.
+    async fn report(&self, query: SpendQuery) -> Result<Vec<SpendRow>, Error>;
 
     /// Lists attempts by key and fence, one page at a time.
     ///
@@ -125,6 +183,14 @@ pub struct ClaimRequest {
     pub provider: String,
     /// The most that the call can use; an attempt whose outcome stays unknown counts at this.
     pub upper_bound: Spend,
+    /// Whom the call is for, as the ledger lists it; at most [`Account::MAX_TENANT_BYTES`].
+    pub tenant: Option<String>,
+    /// The version of the prices that the bound and the settlement are computed with; empty where nothing is billed.
+    pub price_table: String,
+    /// The budgets that the upper bound is reserved in: in all of them or, if one has no room, in none.
+    pub accounts: Vec<AccountClaim>,
+    /// The provider's limit that the call counts against.
+    pub limits: Option<LimitClaim>,
 }
 
 /// Decides what follows an attempt whose outcome could not be learned.
@@ -161,6 +227,10 @@ pub enum Claim {
         /// The digest that the key belongs to.
         recorded: RequestDigest,
     },
+    /// A budget has no room for the call's upper bound; nothing was granted.
+    OverBudget(OverBudget),
+    /// The provider's limit has no place for the call yet; nothing was granted.
+    Limited(Limited),
 }
 
 /// The right to perform one attempt, until it runs out or is taken over.
@@ -214,4 +284,27 @@ pub enum Settled {
     ///
     /// The response is kept with its attempt, and becomes the result only if no later attempt brings one.
     SpendOnly,
+}
+
+impl ClaimRequest {
+    /// The most budgets that one call counts in.
+    pub const MAX_ACCOUNTS: usize = 8;
+
+    /// Refuses what no store should hold.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let invalid = |what: &str| Error::Invalid {
+            what: what.to_owned(),
+        };
+        if let Some(tenant) = &self.tenant {
+            Account::tenant(tenant).map_err(|error| invalid(&error.to_string()))?;
+        }
+        if self.accounts.len() > Self::MAX_ACCOUNTS {
+            return Err(invalid("a claim names more than 8 accounts"));
+        }
+        let name = self.limits.as_ref().map(|limit| limit.name.as_str());
+        if name.is_some_and(|name| name.is_empty() || name.len() > LimitClaim::MAX_NAME_BYTES) {
+            return Err(invalid("a limit's name is empty or longer than 256 bytes"));
+        }
+        Ok(())
+    }
 }

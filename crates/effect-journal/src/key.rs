@@ -97,6 +97,32 @@ impl EffectKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the Temporal namespace, as it was given.
+    pub fn namespace(&self) -> String {
+        self.leading(0)
+    }
+
+    /// Returns the workflow id, as it was given.
+    pub fn workflow_id(&self) -> String {
+        self.leading(1)
+    }
+
+    /// Returns the id of the first run, as it was given.
+    pub fn first_run_id(&self) -> String {
+        self.leading(2)
+    }
+
+    /// Returns the logical step.
+    pub fn step(&self) -> &str {
+        self.0.splitn(4, '/').last().unwrap_or_default()
+    }
+
+    fn leading(&self, number: usize) -> String {
+        let part = self.0.split('/').nth(number).unwrap_or_default();
+        // Every key was composed or parsed, and so is spelled the one way that can be decoded.
+        decode(Part::Namespace, part).unwrap_or_else(|_| part.to_owned())
+    }
 }
 
 impl fmt::Display for EffectKey {
@@ -280,6 +306,8 @@ mod tests {
         #[test]
         fn any_parts_survive_the_text(parts in prop::array::uniform3(".{1,40}"), step in "[a-z%é ]{1,9}(/[0-9]{1,3}){0,3}") {
             let key = EffectKey::new(&parts[0], &parts[1], &parts[2], &step).unwrap();
+            prop_assert_eq!([key.namespace(), key.workflow_id(), key.first_run_id()], parts);
+            prop_assert_eq!(key.step(), step);
             prop_assert_eq!(key.to_string().parse::<EffectKey>(), Ok(key));
         }
 

@@ -7,12 +7,19 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::postgres::{Address, PostgresOptions};
+
+/// What a URL can be.
+const SUPPORTED: &str =
+    "supported are sqlite:///absolute/path/journal.db and postgres://user@host:5432/database";
+
 /// Configures a journal; plain data, checked by [`Options::validate`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// The store, as `sqlite:///absolute/path/journal.db`. The path is taken as it stands, and missing folders are
-    /// created.
+    /// The store: `sqlite:///absolute/path/journal.db`, whose path is taken as it stands and whose missing folders are
+    /// created; or `postgres://user@host:5432/database`, with special characters percent-encoded, and `sslmode=require`
+    /// or `sslmode=disable` if the server of another machine is not to be verified.
     #[schemars(extend(
         "x-unset" = "the file `journal.db` in the user's state folder",
         "examples" = ["sqlite:///var/lib/ai-worker/journal.db"]
@@ -22,6 +29,8 @@ pub struct Options {
     /// would be lost to one slow renewal; a longer one makes work wait longer after a crash.
     #[schemars(range(min = 20, max = 3600))]
     pub lease_seconds: u32,
+    /// How a PostgreSQL server is reached; not looked at for SQLite.
+    pub postgres: PostgresOptions,
 }
 
 /// Describes one wrong option.
@@ -36,15 +45,17 @@ pub struct Problem {
 impl Options {
     /// Returns every problem at once; an empty list means that the options are valid.
     pub fn validate(&self) -> Vec<Problem> {
-        let url = self
-            .sqlite_path()
-            .err()
-            .map(|message| Problem { path: "url", message });
+        let mut found = match self.store() {
+            Ok(Store::Sqlite(_)) => Vec::new(),
+            Ok(Store::Postgres(address)) => self.postgres.problems(Some(&address)),
+            Err(message) => vec![Problem { path: "url", message }],
+        };
         let lease = (!(20..=3600).contains(&self.lease_seconds)).then(|| Problem {
             path: "lease_seconds",
             message: format!("{} is outside 20 to 3600", self.lease_seconds),
         });
-        url.into_iter().chain(lease).collect()
+        found.extend(lease);
+        found
     }
 
     /// Returns how long a lease lasts.
@@ -52,9 +63,26 @@ impl Options {
         Duration::from_secs(u64::from(self.lease_seconds))
     }
 
-    /// Returns the file that the URL names, or what is wrong with the URL.
-    pub(crate) fn sqlite_path(&self) -> Result<PathBuf, String> {
-        const SUPPORTED: &str = "supported is sqlite:///absolute/path/journal.db";
+    /// Returns the file that the URL names, or every problem.
+    pub(crate) fn sqlite_path(&self) -> Result<PathBuf, Vec<Problem>> {
+        match (self.validate(), self.store()) {
+            (problems, Ok(Store::Sqlite(path))) if problems.is_empty() => Ok(path),
+            (problems, Ok(Store::Postgres(_))) => Err(with(problems, "names no SQLite file")),
+            (problems, _) => Err(problems),
+        }
+    }
+
+    /// Returns the server that the URL names, or every problem.
+    pub(crate) fn address(&self) -> Result<Address, Vec<Problem>> {
+        match (self.validate(), self.store()) {
+            (problems, Ok(Store::Postgres(address))) if problems.is_empty() => Ok(*address),
+            (problems, Ok(Store::Sqlite(_))) => Err(with(problems, "names no PostgreSQL server")),
+            (problems, _) => Err(problems),
+        }
+    }
+
+    /// Returns what the URL names, or what is wrong with it.
+    pub(crate) fn store(&self) -> Result<Store, String> {
         if self.url.is_empty() {
             return Err(format!("not set; {SUPPORTED}"));
         }
@@ -62,18 +90,49 @@ impl Options {
             // Not quoted as a whole: a connection text that is no URL may hold a password anywhere.
             return Err(format!("not a URL; {SUPPORTED}"));
         };
-        if scheme != "sqlite" {
-            return Err(format!("no store is called {scheme:?}; {SUPPORTED}"));
+        match scheme {
+            "sqlite" => sqlite_path(path).map(Store::Sqlite),
+            "postgres" | "postgresql" => Address::parse(&self.url).map(Box::new).map(Store::Postgres),
+            _ => Err(format!("no store is called {scheme:?}; {SUPPORTED}")),
         }
-        if !path.starts_with('/') || path.ends_with('/') {
-            return Err(format!("{path:?} is no absolute path of a file; {SUPPORTED}"));
-        }
-        if path.contains('?') {
-            return Err(format!(
-                "{path:?} has parameters, and there are none; {SUPPORTED}"
-            ));
-        }
-        Ok(PathBuf::from(path))
+    }
+}
+
+/// What a URL names.
+#[derive(Debug)]
+pub(crate) enum Store {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server and its database.
+    Postgres(Box<Address>),
+}
+
+fn with(mut problems: Vec<Problem>, message: &str) -> Vec<Problem> {
+    let message = message.to_owned();
+    problems.push(Problem { path: "url", message });
+    problems
+}
+
+fn sqlite_path(path: &str) -> Result<PathBuf, String> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(format!("{path:?} is no absolute path of a file; {SUPPORTED}"));
+    }
+    if path.contains('?') {
+        return Err(format!(
+            "{path:?} has parameters, and there are none; {SUPPORTED}"
+        ));
+    }
+    Ok(PathBuf::from(path))
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL itself may hold a password.
+        f.debug_struct("Options")
+            .field("store", &self.store().map_err(|_| "not usable"))
+            .field("lease_seconds", &self.lease_seconds)
+            .field("postgres", &self.postgres)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,6 +141,7 @@ impl Default for Options {
         Self {
             url: String::new(),
             lease_seconds: 45,
+            postgres: PostgresOptions::default(),
         }
     }
 }
@@ -94,6 +154,8 @@ impl fmt::Display for Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn url(text: &str) -> Options {
@@ -106,10 +168,8 @@ mod tests {
     #[test]
     fn a_sqlite_url_names_an_absolute_file() {
         assert_eq!(url("sqlite:///var/lib/journal 1.db").validate(), []);
-        assert_eq!(
-            url("sqlite:///var/lib/j.db").sqlite_path(),
-            Ok(PathBuf::from("/var/lib/j.db"))
-        );
+        let store = url("sqlite:///var/lib/j.db").store();
+        assert!(matches!(store, Ok(Store::Sqlite(path)) if path == Path::new("/var/lib/j.db")));
     }
 
     #[test]
@@ -117,7 +177,7 @@ mod tests {
         for text in [
             "",
             "journal.db",
-            "postgres://u:secret@db/j",
+            "mysql://u:secret@db/j",
             "sqlite://journal.db",
             "sqlite:///",
             "sqlite:///j.db?mode=ro",
@@ -125,14 +185,26 @@ mod tests {
             let problems = url(text).validate();
             assert_eq!(problems.len(), 1, "{text}");
             assert_eq!(problems[0].path, "url", "{text}");
-            assert!(
-                problems[0]
-                    .message
-                    .ends_with("supported is sqlite:///absolute/path/journal.db"),
-                "{text}"
-            );
+            assert!(problems[0].message.ends_with(SUPPORTED), "{text}");
             assert!(!problems[0].message.contains("secret"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_postgres_url_names_a_server_and_its_password_is_not_shown() {
+        let options = url("postgres://me:secret@db/journal");
+        assert_eq!(options.validate(), []);
+        let shown = format!("{options:?}");
+        assert!(shown.contains("postgres://me@db:5432/journal"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+        let wrong = url("postgres://me:sec@ret@db/journal");
+        assert_eq!(wrong.validate().len(), 1);
+        assert!(
+            !wrong.validate()[0].message.contains("ret"),
+            "{:?}",
+            wrong.validate()
+        );
+        assert!(!format!("{wrong:?}").contains("ret"), "{wrong:?}");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::State;
+
 /// Tells whether an effect costs money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,8 @@ pub struct Spend {
     pub input_tokens: u64,
     /// Tokens read from the provider's cache, a part of `input_tokens`.
     pub cached_input_tokens: u64,
+    /// Tokens read and written to the provider's cache, a part of `input_tokens`.
+    pub cache_write_input_tokens: u64,
     /// Tokens written, reasoning included.
     pub output_tokens: u64,
     /// Tokens of reasoning, a part of `output_tokens`.
@@ -66,6 +70,7 @@ impl EffectClass {
         Spend {
             input_tokens: spend.input_tokens.min(Spend::MAX_TOKENS),
             cached_input_tokens: spend.cached_input_tokens.min(Spend::MAX_TOKENS),
+            cache_write_input_tokens: spend.cache_write_input_tokens.min(Spend::MAX_TOKENS),
             output_tokens: spend.output_tokens.min(Spend::MAX_TOKENS),
             reasoning_tokens: spend.reasoning_tokens.min(Spend::MAX_TOKENS),
             cost_micros,
@@ -85,6 +90,9 @@ impl Spend {
         Self {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             cached_input_tokens: self.cached_input_tokens.saturating_add(other.cached_input_tokens),
+            cache_write_input_tokens: self
+                .cache_write_input_tokens
+                .saturating_add(other.cache_write_input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
             cost_micros: self.cost_micros.saturating_add(other.cost_micros),
@@ -93,6 +101,21 @@ impl Spend {
 }
 
 impl Totals {
+    /// Adds a sum of attempts that stand alike.
+    pub(crate) fn add(&mut self, standing: State, tally: Tally) {
+        let sum = match standing {
+            State::Settled => &mut self.settled,
+            State::Unknown => &mut self.unknown,
+            State::Reserved | State::Sent => &mut self.open,
+            State::Released => {
+                self.released += tally.attempts;
+                return;
+            }
+        };
+        sum.attempts += tally.attempts;
+        sum.spend = sum.spend.plus(tally.spend);
+    }
+
     /// Returns the most that the scope can turn out to have used: settled, unknown and open together.
     pub fn at_most(&self) -> Spend {
         self.settled.spend.plus(self.unknown.spend).plus(self.open.spend)
@@ -108,6 +131,7 @@ mod tests {
         let absurd = Spend {
             input_tokens: u64::MAX,
             cached_input_tokens: u64::MAX,
+            cache_write_input_tokens: u64::MAX,
             output_tokens: 7,
             reasoning_tokens: u64::MAX,
             cost_micros: -1,
@@ -115,6 +139,7 @@ mod tests {
         let bounded = Spend {
             input_tokens: Spend::MAX_TOKENS,
             cached_input_tokens: Spend::MAX_TOKENS,
+            cache_write_input_tokens: Spend::MAX_TOKENS,
             output_tokens: 7,
             reasoning_tokens: Spend::MAX_TOKENS,
             cost_micros: 0,

@@ -5,12 +5,14 @@
 //! `synchronous=FULL` makes every commit wait for the disk, because "durable before the first byte leaves" is what
 //! the whole crate rests on; the faster `NORMAL` loses the last commits to a power cut.
 
-mod claim;
-mod ends;
+mod batch;
 mod ledger;
+mod load;
+mod report;
 mod rows;
 mod schema;
 mod thread;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -22,15 +24,20 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::rules::Event;
+use crate::engine::{self, Config, Ending, Op, Outcome};
 use crate::{
-    AttemptFilter, AttemptRecord, Claim, ClaimRequest, Clearance, Clock, Error, Journal, Lease, Options,
-    Scope, Settled, Settlement, Totals,
+    Account, Amount, AttemptFilter, AttemptRecord, Claim, ClaimRequest, Clearance, Clock, EffectKey, Error,
+    Feedback, HandSettlement, Journal, Lease, Note, NoteFilter, Options, Scope, Settled, Settlement,
+    SpendQuery, SpendRow, TenantBudget, TenantStanding, Totals,
 };
-use thread::{Fault, Thread};
+use batch::Done;
+use thread::{Fault, Setup, Thread};
 
 /// How long a writer waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many statements are kept prepared: all that a batch can need, and some of the reading ones.
+const STATEMENTS: usize = 48;
 
 /// How long an opener waits before it tries a file again that another process is setting up.
 const OPEN_RETRY: Duration = Duration::from_millis(20);
@@ -38,7 +45,6 @@ const OPEN_RETRY: Duration = Duration::from_millis(20);
 /// A journal in a SQLite file.
 pub struct Sqlite {
     thread: Thread,
-    lease: Duration,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -63,13 +69,14 @@ impl Sqlite {
     }
 
     async fn start(options: &Options, clock: Option<Arc<dyn Clock>>) -> Result<Self, Error> {
-        let problems = options.validate();
-        let (Ok(path), []) = (options.sqlite_path(), problems.as_slice()) else {
-            return Err(Error::Options { problems });
+        let path = options
+            .sqlite_path()
+            .map_err(|problems| Error::Options { problems })?;
+        let config = Config {
+            lease: options.lease(),
         };
         Ok(Self {
-            thread: open_waiting(path).await?,
-            lease: options.lease(),
+            thread: open_waiting(path, config, clock.as_ref()).await?,
             clock,
         })
     }
@@ -113,49 +120,80 @@ impl Sqlite {
 #[async_trait]
 impl Journal for Sqlite {
     async fn claim(&self, request: ClaimRequest) -> Result<Claim, Error> {
-        let lease = self.lease;
-        self.write("record a claim", move |t, now| {
-            claim::claim(t, now, lease, &request)
-        })
-        .await
+        let Done { outcome, result } = self.thread.step(Op::Claim(Box::new(request))).await?;
+        engine::claimed(outcome, result).ok_or_else(unanswered)
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), Error> {
-        let lease = lease.clone();
-        self.write("renew a lease", move |t, now| ends::renew(t, now, &lease))
-            .await
+        self.thread.step(Op::Renew(lease.clone())).await.map(drop)
     }
 
     async fn mark_sent(&self, lease: &Lease) -> Result<Clearance, Error> {
-        let lease = lease.clone();
-        self.write("mark an attempt as sent", move |t, now| {
-            ends::mark_sent(t, now, &lease)
-        })
-        .await
+        let Done { outcome, result } = self.thread.step(Op::MarkSent(lease.clone())).await?;
+        engine::cleared(&outcome, result).ok_or_else(unanswered)
     }
 
-    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Settled, Error> {
-        let lease = lease.clone();
-        self.write("record an answer", move |t, now| {
-            ends::settle(t, now, &lease, &settlement)
-        })
-        .await
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        feedback: Feedback,
+    ) -> Result<Settled, Error> {
+        let op = Op::Settle(lease.clone(), settlement, feedback);
+        match self.thread.step(op).await?.outcome {
+            Outcome::Settled(settled) => Ok(settled),
+            Outcome::Answer(..) | Outcome::Claim(_) | Outcome::Cleared | Outcome::Done => Err(unanswered()),
+        }
     }
 
-    async fn release(&self, lease: &Lease, reason: &str) -> Result<(), Error> {
-        let (lease, reason) = (lease.clone(), reason.to_owned());
-        self.write("release an attempt", move |t, now| {
-            ends::finish(t, now, &lease, (Event::Release, &reason))
-        })
-        .await
+    async fn release(&self, lease: &Lease, reason: &str, feedback: Feedback) -> Result<(), Error> {
+        let op = Op::End(lease.clone(), Ending::Released, reason.to_owned(), feedback);
+        self.thread.step(op).await.map(drop)
     }
 
-    async fn mark_unknown(&self, lease: &Lease, reason: &str) -> Result<(), Error> {
-        let (lease, reason) = (lease.clone(), reason.to_owned());
-        self.write("mark an attempt as unknown", move |t, now| {
-            ends::finish(t, now, &lease, (Event::Lose, &reason))
-        })
-        .await
+    async fn mark_unknown(&self, lease: &Lease, reason: &str, feedback: Feedback) -> Result<(), Error> {
+        let op = Op::End(lease.clone(), Ending::Unknown, reason.to_owned(), feedback);
+        self.thread.step(op).await.map(drop)
+    }
+
+    async fn settle_by_hand(
+        &self,
+        key: &EffectKey,
+        fence: u32,
+        settlement: HandSettlement,
+    ) -> Result<(), Error> {
+        let op = Op::SettleByHand(key.clone(), fence, settlement);
+        self.thread.step(op).await.map(drop)
+    }
+
+    async fn notes(&self, filter: NoteFilter) -> Result<Vec<Note>, Error> {
+        self.read("list notes", move |t, _| ledger::notes(t, &filter))
+            .await
+    }
+
+    async fn set_tenant_budget(&self, actor: &str, reason: &str, budget: TenantBudget) -> Result<(), Error> {
+        let (actor, reason) = (actor.to_owned(), reason.to_owned());
+        let op = Op::SetTenantBudget {
+            budget,
+            actor,
+            reason,
+        };
+        self.thread.step(op).await.map(drop)
+    }
+
+    async fn tenant_budgets(&self) -> Result<Vec<TenantStanding>, Error> {
+        self.read("list budgets", ledger::tenant_budgets).await
+    }
+
+    async fn used(&self, account: &Account) -> Result<Amount, Error> {
+        let account = account.clone();
+        self.read("read an account", move |t, now| ledger::account(t, now, &account))
+            .await
+    }
+
+    async fn report(&self, query: SpendQuery) -> Result<Vec<SpendRow>, Error> {
+        self.read("sum the ledger", move |t, now| report::report(t, now, &query))
+            .await
     }
 
     async fn attempts(&self, filter: AttemptFilter) -> Result<Vec<AttemptRecord>, Error> {
@@ -174,9 +212,7 @@ impl Journal for Sqlite {
         let mut total = 0;
         loop {
             let batch = self
-                .write("prune responses", move |t, now| {
-                    ledger::prune_batch(t, now.saturating_sub(age))
-                })
+                .write("prune responses", move |t, now| ledger::prune_batch(t, now, age))
                 .await?;
             total += u64::try_from(batch).unwrap_or(u64::MAX);
             if batch < ledger::PRUNE_BATCH {
@@ -193,16 +229,32 @@ impl Journal for Sqlite {
 /// Opens the file, and tries again while another process is making the same new file a journal.
 ///
 /// SQLite does not wait there by itself: of two connections that switch a file to the log, it fails one at once.
-async fn open_waiting(path: PathBuf) -> Result<Thread, Error> {
+async fn open_waiting(
+    path: PathBuf,
+    config: Config,
+    clock: Option<&Arc<dyn Clock>>,
+) -> Result<Thread, Error> {
     let started = Instant::now();
     loop {
         let file = path.clone();
-        match Thread::start(move || open_file(&file)).await {
+        let setup = Setup {
+            clock: clock.cloned(),
+            config,
+        };
+        match Thread::start(move || open_file(&file), setup).await {
             Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
                 tokio::time::sleep(OPEN_RETRY).await;
             }
             outcome => return outcome,
         }
+    }
+}
+
+/// Says that the engine broke its word on what an operation comes to.
+fn unanswered() -> Error {
+    Error::Storage {
+        operation: "say what became of a step",
+        source: "the outcome is another operation's".into(),
     }
 }
 
@@ -233,7 +285,7 @@ fn open_file(path: &Path) -> Result<Connection, Error> {
     let (connection, found) = connect(path).map_err(unusable)?;
     if found > schema::VERSION {
         return Err(Error::NewerSchema {
-            path: PathBuf::from(path),
+            store: path.display().to_string(),
             found,
             known: schema::VERSION,
         });
@@ -263,6 +315,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 fn connect(path: &Path) -> Result<(Connection, i64), Box<dyn std::error::Error + Send + Sync>> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(format!("the file system allows no write-ahead log, only {mode:?}").into());

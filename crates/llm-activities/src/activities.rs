@@ -19,9 +19,10 @@ use workflow_types::{
 };
 
 use crate::{
-    error::Error,
+    failed::Failed,
     generate::{self, Services},
     journaled::Holder,
+    route::Attempt,
 };
 
 /// The activities of the queue `ai-processing`.
@@ -46,14 +47,18 @@ impl LlmActivities {
     ) -> Result<Wire<GenerateTextOutput>, ActivityError> {
         let holder = Holder::new(Arc::clone(&self.services.journal));
         let services = &self.services;
+        let attempt = Attempt {
+            number: ctx.info().attempt,
+            first_scheduled: ctx.info().scheduled_time,
+        };
         let done = scope::run(
             &ctx,
             Settings::default(),
             || holder.renew(),
-            |scope| Box::pin(generate::run(services, &holder, input, scope)),
+            |scope| Box::pin(generate::run(services, &holder, (input, attempt), scope)),
         )
         .await;
         done.map(Wire::new)
-            .map_err(|stop| stop.into_activity_error(|error: Error| error.into_failure()))
+            .map_err(|stop| stop.into_activity_error(|failed: Box<Failed>| failed.into_failure()))
     }
 }

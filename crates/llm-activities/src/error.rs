@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use activity_context::{Failure, with_sources};
 use documents::{schema, text, tokens};
+use effect_journal::{Limited, OverBudget, Why};
 use model_clients::provider::{self, ErrorKind};
-use workflow_types::{failure::FailureCode, problem::Problems, proto::FailureDetails, wire::Wire};
+use workflow_types::{failure::FailureCode, problem::Problems};
+
+use crate::failed::shown;
 
 /// Why `generateText` gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,12 @@ pub enum Error {
         /// How many.
         attempts: usize,
     },
+    /// A budget has no room for the call; nothing was called.
+    #[error("the budget {} has no room for the call: {}", shown(.0), missing(.0))]
+    OverBudget(Box<OverBudget>),
+    /// The provider's limit has no place for the call yet; nothing was called.
+    #[error("the limit {} ({}) has no place for the call for {} ms", .0.name, .0.why.as_str(), .0.retry_after.as_millis())]
+    Limited(Box<Limited>),
     /// The effect's key was first used for another request.
     #[error(
         "the effect was first claimed for another request; the workflow's code or its input changed under a run"
@@ -70,6 +78,9 @@ pub enum Error {
     /// What the journal holds is not an answer this version can read.
     #[error("the journaled answer can't be read")]
     Journaled(#[source] serde_json::Error),
+    /// The answer is journaled by reference, and what it refers to can't be had.
+    #[error("the journaled answer can't be read from the blob store")]
+    Offloaded(#[source] blob_store::Error),
     /// Work on the blocking pool ended without a result.
     #[error(transparent)]
     Blocking(#[from] activity_context::blocking::Error),
@@ -86,6 +97,9 @@ impl Error {
             Self::Blob(error) => blob_code(error),
             Self::Busy { .. } => FailureCode::Storage,
             Self::OutcomeUnknown { .. } => FailureCode::OutcomeUnknown,
+            Self::OverBudget(_) => FailureCode::BudgetExceeded,
+            Self::Limited(limited) => limited_code(limited.why),
+            Self::Offloaded(error) => offloaded_code(error),
             // A worker that shuts down gives its work to another one.
             Self::Blocking(_) => FailureCode::Transport,
             Self::Tokenizer { .. } | Self::OtherRequest | Self::Journaled(_) => FailureCode::Internal,
@@ -93,41 +107,17 @@ impl Error {
     }
 
     /// Gives the least time until another attempt, when the error itself says so.
-    fn delay(&self) -> Option<Duration> {
+    pub(crate) fn delay(&self) -> Option<Duration> {
         if let Self::Busy { remaining } = self {
             return Some(*remaining);
+        }
+        if let Self::Limited(limited) = self {
+            return Some(limited.retry_after);
         }
         if let Self::Provider(error) = self {
             error.retry_after
         } else {
             None
-        }
-    }
-
-    /// Converts into what crosses to the workflow.
-    pub(crate) fn into_failure(self) -> Failure {
-        let code = self.code();
-        // Neither an error here nor what lies under it quotes a prompt or an answer.
-        let message = with_sources(&self);
-        let delay = self.delay();
-        let problems = if let Self::Input(problems) = self {
-            problems.into_vec()
-        } else {
-            Vec::new()
-        };
-        let details = FailureDetails {
-            code: code.as_str().to_owned(),
-            problems,
-        };
-        let failure = if code.row().retryable {
-            Failure::retryable(code.as_str(), message)
-        } else {
-            Failure::non_retryable(code.as_str(), message)
-        };
-        let failure = failure.with_details(Wire::new(details));
-        match delay {
-            Some(delay) => failure.after(delay),
-            None => failure,
         }
     }
 }
@@ -153,12 +143,15 @@ fn provider_code(kind: ErrorKind) -> FailureCode {
 fn journal_code(error: &effect_journal::Error) -> FailureCode {
     use effect_journal::Error as Journal;
     match error {
-        Journal::Open { .. } | Journal::Storage { .. } | Journal::Closed { .. } | Journal::Fenced { .. } => {
-            FailureCode::Storage
-        }
+        Journal::Open { .. }
+        | Journal::Connect { .. }
+        | Journal::Storage { .. }
+        | Journal::Closed { .. }
+        | Journal::Fenced { .. } => FailureCode::Storage,
         Journal::Pruned { .. } => FailureCode::OutcomeUnknown,
         Journal::Options { .. }
         | Journal::NewerSchema { .. }
+        | Journal::Invalid { .. }
         | Journal::Corrupt { .. }
         | Journal::NoAttempt { .. }
         | Journal::State { .. } => FailureCode::Internal,
@@ -177,6 +170,44 @@ fn blob_code(error: &blob_store::Error) -> FailureCode {
         | Blob::Range { .. } => FailureCode::InvalidInput,
         Blob::Options { .. } => FailureCode::Internal,
     }
+}
+
+/// A provider that keeps failing is one that can't answer; all other waits are for its limits.
+fn limited_code(why: Why) -> FailureCode {
+    match why {
+        Why::CircuitOpen => FailureCode::Overloaded,
+        Why::Requests | Why::Tokens | Why::InFlight | Why::Blocked => FailureCode::RateLimited,
+    }
+}
+
+/// Nobody chose the reference of an offloaded answer, so what is wrong with it is not the input's fault.
+fn offloaded_code(error: &blob_store::Error) -> FailureCode {
+    use blob_store::Error as Blob;
+    match error {
+        Blob::Open { .. } | Blob::Storage { .. } => FailureCode::Storage,
+        // The effect is done, and its answer is gone.
+        Blob::NotFound { .. } => FailureCode::OutcomeUnknown,
+        Blob::Address { .. }
+        | Blob::Forbidden { .. }
+        | Blob::Corrupt { .. }
+        | Blob::TooLarge { .. }
+        | Blob::Range { .. }
+        | Blob::Options { .. } => FailureCode::Internal,
+    }
+}
+
+/// Says what a budget lacks, in the units that it limits.
+fn missing(over: &OverBudget) -> String {
+    let money = over.max.cost_micros.map(|max| {
+        let (used, needed) = (over.used.cost_micros, over.needed.cost_micros);
+        format!("of {max} micros {used} are used and up to {needed} more are needed")
+    });
+    let tokens = over.max.tokens.map(|max| {
+        let (used, needed) = (over.used.tokens, over.needed.tokens);
+        format!("of {max} tokens {used} are used and up to {needed} more are needed")
+    });
+    let parts: Vec<_> = money.into_iter().chain(tokens).collect();
+    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -12,21 +12,25 @@ use std::{
 use activity_context::{BlockingPool, scope::Scope};
 use blob_store::BlobStore;
 use documents::{language, schema::Schema, text, tokens::TokenCounter};
-use effect_journal::{Journal, OnUnknown};
-use model_clients::provider::{GenerateCall, ModelInfo, ModelProvider, Progress};
+use effect_journal::{EffectKey, Journal, OnUnknown};
+use model_clients::provider::{CallOutcome, GenerateCall, ModelInfo, ModelProvider, Progress};
 use tokio::sync::watch;
 use workflow_types::{
     problem::Problems,
-    proto::{self, GenerateTextInput, GenerateTextOutput, StepTiming, TooLong},
+    proto::{self, GenerateTextInput, GenerateTextOutput, ServedBy, StepTiming, TooLong},
     request::Format,
     wire::Wire,
 };
 
 use crate::{
     error::Error,
-    journaled::{self, Answered, Call, Holder},
+    failed::Failed,
+    journaled::{self, Answered, Call, Holder, Payers},
+    ledger,
     metrics::Metrics,
     providers::Providers,
+    route::{Attempt, Route},
+    stream::Target,
 };
 use source::Ask;
 
@@ -49,6 +53,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Names this worker in the journal.
     pub identity: String,
+    /// The largest answer that is kept in the journal itself, in bytes of JSON; a larger one goes to the blob store.
+    pub journal_response_inline_bytes: usize,
 }
 
 /// What was made of the content, and what it took.
@@ -57,25 +63,66 @@ struct Prepared {
     language: Option<String>,
     content_tokens: usize,
     prompt_tokens: u32,
+    /// Tokens of a schema that the prompt doesn't hold because the provider takes it beside it.
+    form_tokens: u32,
     counter: Arc<TokenCounter>,
     schema: Option<Schema>,
 }
 
-/// Answers one input.
+/// Answers one input; a failure says what the effect has used all the same.
 pub(crate) async fn run(
     services: &Services,
     holder: &Holder,
-    input: Wire<GenerateTextInput>,
+    (input, attempt): (Wire<GenerateTextInput>, Attempt),
     scope: Scope<Progress>,
-) -> Result<GenerateTextOutput, Error> {
-    let input = input.into_message()?;
-    let mut steps = Steps::default();
-    let key = input
+) -> Result<GenerateTextOutput, Box<Failed>> {
+    let input = input.into_message().map_err(Error::from)?;
+    let key: EffectKey = input
         .effect_key
         .parse()
         .map_err(|error| bad("effectKey", error))?;
+    let answered = Box::pin(answer(services, holder, (&input, key.clone()), scope)).await;
+    match answered {
+        Ok(output) => Ok(output),
+        Err(error) => Err(failed(services, (&input, attempt), &key, error).await),
+    }
+}
+
+async fn failed(
+    services: &Services,
+    (input, attempt): (&GenerateTextInput, Attempt),
+    key: &EffectKey,
+    error: Error,
+) -> Box<Failed> {
+    let used = ledger::used(services.journal.as_ref(), key).await;
+    let usage = used.unwrap_or_else(|error| {
+        tracing::warn!(error.message = %error, effect.key = %key, "the ledger could not be read");
+        None
+    });
+    let route = Route::of(input.route.as_ref());
+    let leaves = route.is_some_and(|route| route.leaves(error.code(), error.delay(), attempt));
+    // A call that may have been answered is not followed by another where the request forbids that.
+    let lost = matches!(&error, Error::Provider(error) if error.billing == CallOutcome::Unknown);
+    let forbidden = lost && on_unknown(input) == OnUnknown::Fail;
+    Box::new(Failed {
+        error,
+        usage,
+        leaves: leaves && !forbidden,
+    })
+}
+
+async fn answer(
+    services: &Services,
+    holder: &Holder,
+    (input, key): (&GenerateTextInput, EffectKey),
+    scope: Scope<Progress>,
+) -> Result<GenerateTextOutput, Error> {
+    let mut steps = Steps::default();
     let stage = blob_store::StagePrefix::parse(&input.stage_prefix)?;
-    let ask = source::read(services, &input).await?;
+    let places = (&stage, &services.blobs, &services.metrics);
+    let stream = Target::of(input.stream.as_ref(), places)?;
+    let payers = Payers::of(input)?;
+    let ask = source::read(services, input).await?;
     steps.done("read");
     let (provider, model) = services.providers.find(&ask.model)?;
     let (ask, prepared) = prepare(services, &scope, ask, &model).await?;
@@ -94,26 +141,28 @@ pub(crate) async fn run(
     let (progress, watched) = watch::channel(Progress::default());
     let call = Call {
         key,
-        on_unknown: match input.on_unknown() {
-            proto::OnUnknown::Unspecified | proto::OnUnknown::Repeat => OnUnknown::Repeat,
-            proto::OnUnknown::Fail => OnUnknown::Fail,
-        },
+        on_unknown: on_unknown(input),
         provider: provider.as_ref(),
         model: &model,
         generate: GenerateCall {
             request: &request,
             deadline: call_deadline(&scope),
             progress,
+            deltas: None,
             cancel: scope.cancellation(),
         },
         prompt_tokens: prepared.prompt_tokens,
+        form_tokens: prepared.form_tokens,
+        counter: Arc::clone(&prepared.counter),
         owner: &services.identity,
+        payers,
+        stream,
     };
-    let answered = reporting(&scope, watched, journaled::run(holder, &services.metrics, call)).await?;
+    let answered = reporting(&scope, watched, journaled::run(holder, services, call)).await?;
     steps.done("inference");
-    let served = served_model(provider.as_ref(), &answered);
+    let served = served_by(provider.as_ref(), &answered);
     let made = Made {
-        input: &input,
+        input,
         ask: &ask,
         prepared,
         answered,
@@ -123,6 +172,13 @@ pub(crate) async fn run(
     finish(services, &scope, made, steps).await
 }
 
+fn on_unknown(input: &GenerateTextInput) -> OnUnknown {
+    match input.on_unknown() {
+        proto::OnUnknown::Unspecified | proto::OnUnknown::Repeat => OnUnknown::Repeat,
+        proto::OnUnknown::Fail => OnUnknown::Fail,
+    }
+}
+
 /// What an answer is finished with.
 struct Made<'a> {
     input: &'a GenerateTextInput,
@@ -130,7 +186,7 @@ struct Made<'a> {
     prepared: Prepared,
     answered: Answered,
     stage: &'a blob_store::StagePrefix,
-    served: String,
+    served: ServedBy,
 }
 
 async fn finish(
@@ -150,22 +206,19 @@ async fn finish(
     let Prepared {
         counter,
         schema,
-        prompt_tokens,
         language,
         content_tokens,
         ..
     } = prepared;
     let json = matches!(ask.output.format, Format::Json(_));
     let response = answered.response;
-    let checked = on_pool(services, scope, move || {
+    let (checked, answer_tokens) = on_pool(services, scope, move || {
         let checked = answer::check(&response, json.then_some(schema).flatten().as_ref());
         let tokens = counter.count(&checked.text);
-        (checked, tokens, response)
+        (checked, tokens)
     })
     .await?;
-    let (checked, answer_tokens, response) = checked;
     steps.done("postprocess");
-    let usage = answer::usage(&response, prompt_tokens, answer_tokens);
     let name = (input.store_answer || ask.output.store).then_some(input.store_name.as_str());
     let stored = answer::place(
         &services.blobs,
@@ -180,9 +233,9 @@ async fn finish(
         outcome: checked.outcome.into(),
         answer: Some(stored),
         answer_tokens: prompt::count(answer_tokens),
-        usage: Some(usage),
+        usage: Some(answered.usage),
         steps: steps.0,
-        served_model: served,
+        served_by: Some(served),
         replayed: answered.replayed,
         language,
         content_tokens: prompt::count(content_tokens),
@@ -219,6 +272,7 @@ async fn prepare(
         };
         let content_tokens = counter.count(&text);
         let prompt_tokens = prompt::tokens(&ask, content_tokens, constrained, &counter);
+        let form_tokens = prompt::form_tokens(&ask, constrained, &counter);
         Ok((
             ask,
             Prepared {
@@ -226,6 +280,7 @@ async fn prepare(
                 language,
                 content_tokens,
                 prompt_tokens,
+                form_tokens,
                 counter,
                 schema,
             },
@@ -275,8 +330,12 @@ fn call_deadline(scope: &Scope<Progress>) -> Duration {
     })
 }
 
-fn served_model(provider: &dyn ModelProvider, answered: &Answered) -> String {
-    format!("{}/{}", provider.name(), answered.response.served_model)
+fn served_by(provider: &dyn ModelProvider, answered: &Answered) -> ServedBy {
+    ServedBy {
+        provider: provider.name().to_owned(),
+        model: answered.response.served_model.clone(),
+        response_id: answered.response.response_id.clone(),
+    }
 }
 
 fn bad(path: &str, error: impl std::fmt::Display) -> Error {

@@ -3,21 +3,36 @@
 //! The order is the promise: a claim that is durable before anything is sent, a mark that is durable before the first
 //! byte leaves, and a commit before anybody is told. What an attempt can't know it says: a call whose outcome was not
 //! learned stays listed as unknown and counts at its upper bound.
+//!
+//! The claim is also where budgets and limits are held, for all workers in one place: a call that is refused there has cost
+//! nothing, and whoever has to wait goes away and comes back instead of holding a slot.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use documents::tokens::TokenCounter;
 use effect_journal::{
-    Claim, ClaimRequest, Clearance, Committed, EffectClass, EffectKey, Journal, Lease, OnUnknown,
-    RequestDigest, Settled, Settlement, Spend,
+    Claim, Clearance, Committed, EffectKey, Feedback, Journal, Lease, OnUnknown, Settled, Settlement, Spend,
 };
 use model_clients::provider::{
-    Billing, CallOutcome, GenerateCall, GenerateRequest, GenerateResponse, ModelInfo, ModelProvider, Usage,
+    self, CallOutcome, GenerateCall, GenerateResponse, ModelInfo, ModelProvider, Usage, UsageSource,
+};
+use workflow_types::proto;
+
+use crate::{
+    error::Error,
+    generate::Services,
+    ledger,
+    metrics::Of,
+    stream::{Target, Telling},
 };
 
-use crate::{error::Error, metrics::Metrics};
+mod stored;
+mod terms;
+
+pub(crate) use terms::Payers;
 
 /// How often an answer that can't be committed is offered again, and how long each pause is.
 const COMMIT_PAUSES: [Duration; 6] = [
@@ -79,8 +94,25 @@ pub(crate) struct Call<'a> {
     pub generate: GenerateCall<'a>,
     /// Tokens of the prompt, for the upper bound of what the call can use.
     pub prompt_tokens: u32,
+    /// Tokens of the form that the answer is held to, which a provider may add to the prompt.
+    pub form_tokens: u32,
+    /// Counts as the model does, or on the high side.
+    pub counter: Arc<TokenCounter>,
     /// Who asks: the worker's identity.
     pub owner: &'a str,
+    /// Whose budgets pay.
+    pub payers: Payers,
+    /// Where the answer is told while it is generated.
+    pub stream: Option<Target>,
+}
+
+impl<'a> Call<'a> {
+    fn of(&self) -> Of<'a> {
+        Of {
+            provider: self.provider.name(),
+            model: &self.model.name,
+        }
+    }
 }
 
 /// A committed answer.
@@ -89,13 +121,16 @@ pub(crate) struct Answered {
     pub response: GenerateResponse,
     /// Nobody was called for it.
     pub replayed: bool,
+    /// What the whole effect has used.
+    pub usage: proto::Usage,
 }
 
 /// Gives the committed answer of an effect, calling the provider when there is none.
-pub(crate) async fn run(holder: &Holder, metrics: &Metrics, call: Call<'_>) -> Result<Answered, Error> {
-    let lease = match holder.journal.claim(claim_request(&call)).await? {
+pub(crate) async fn run(holder: &Holder, services: &Services, call: Call<'_>) -> Result<Answered, Error> {
+    let (metrics, of) = (&services.metrics, call.of());
+    let lease = match holder.journal.claim(terms::claim(&call)).await? {
         Claim::Granted(lease) => lease,
-        Claim::Replay(committed) => return replay(metrics, &call, &committed),
+        Claim::Replay(committed) => return replay(holder, services, call, &committed).await,
         Claim::Busy { remaining } => return Err(Error::Busy { remaining }),
         Claim::Unknown { attempts } => {
             return Err(Error::OutcomeUnknown {
@@ -103,79 +138,135 @@ pub(crate) async fn run(holder: &Holder, metrics: &Metrics, call: Call<'_>) -> R
             });
         }
         Claim::DigestMismatch { .. } => return Err(Error::OtherRequest),
+        Claim::OverBudget(over) => {
+            metrics.over_budget(&over);
+            return Err(Error::OverBudget(Box::new(over)));
+        }
+        Claim::Limited(limited) => {
+            metrics.limited(of, &limited);
+            return Err(Error::Limited(Box::new(limited)));
+        }
     };
+    metrics.granted(of);
     holder.hold(Some(lease.clone()));
-    let answered = perform(holder, metrics, call, &lease).await;
+    let answered = perform(holder, services, call, &lease).await;
     holder.hold(None);
     answered
 }
 
 async fn perform(
     holder: &Holder,
-    metrics: &Metrics,
-    call: Call<'_>,
+    services: &Services,
+    mut call: Call<'_>,
     lease: &Lease,
 ) -> Result<Answered, Error> {
     match holder.journal.mark_sent(lease).await? {
         Clearance::Call => {}
-        Clearance::Superseded(committed) => return replay(metrics, &call, &committed),
+        Clearance::Superseded(committed) => return replay(holder, services, call, &committed).await,
     }
-    let (provider, model, billing) = (call.provider.name(), call.model.name.clone(), call.model.billing);
-    let key = call.key.clone();
+    let (of, bound) = (call.of(), terms::upper_bound(&call));
+    let telling = call.stream.take().map(Target::begin).map(|(pieces, telling)| {
+        call.generate.deltas = Some(pieces);
+        telling
+    });
     match call.provider.generate(call.generate).await {
         Ok(response) => {
-            metrics.answered(provider, &model, &response);
-            commit(holder, lease, &key, response, billing).await
+            let (prompt_tokens, billing) = (call.prompt_tokens, call.model.billing);
+            let response = counted(response, prompt_tokens, &call.counter).await;
+            let spend = terms::spend(&response.usage, billing);
+            services.metrics.answered(of, &response, &spend);
+            commit(holder, services, lease, &response, spend).await?;
+            told(telling, &response).await;
+            let usage = match lease.fence {
+                // There is no earlier attempt that the ledger could tell of.
+                1 => ledger::answered(&spend, &call.model.price_table),
+                _ => summed(holder, &lease.key, (&spend, &call.model.price_table)).await,
+            };
+            Ok(Answered {
+                usage: marked(usage, &response),
+                response,
+                replayed: false,
+            })
         }
         Err(error) => {
-            metrics.failed(provider, &model, error.kind);
-            // The call's own error says more than a journal that is away too; the lease's end settles the attempt.
-            let recorded = match error.billing {
-                CallOutcome::NotSent | CallOutcome::NotBilled => {
-                    holder.journal.release(lease, error.kind.as_str()).await
-                }
-                CallOutcome::Unknown => holder.journal.mark_unknown(lease, error.kind.as_str()).await,
-            };
-            if let Err(journal) = recorded {
-                tracing::error!(error.message = %journal, "the end of a failed call could not be recorded");
+            services.metrics.failed(of, error.kind);
+            if error.billing == CallOutcome::Unknown {
+                services.metrics.lost(of, &bound);
             }
+            end(holder, lease, &error).await;
             Err(error.into())
         }
+    }
+}
+
+/// Records the end of a failed call.
+async fn end(holder: &Holder, lease: &Lease, error: &provider::Error) {
+    let (reason, feedback) = (error.kind.as_str(), terms::learned(error));
+    let recorded = match error.billing {
+        CallOutcome::NotSent | CallOutcome::NotBilled => {
+            holder.journal.release(lease, reason, feedback).await
+        }
+        CallOutcome::Unknown => holder.journal.mark_unknown(lease, reason, feedback).await,
+    };
+    // The call's own error says more than a journal that is away too; the lease's end settles the attempt.
+    if let Err(journal) = recorded {
+        tracing::error!(error.message = %journal, "the end of a failed call could not be recorded");
+    }
+}
+
+/// Fills in the tokens of an answer whose provider counted none: money is computed from them.
+async fn counted(
+    response: GenerateResponse,
+    prompt_tokens: u32,
+    counter: &Arc<TokenCounter>,
+) -> GenerateResponse {
+    if response.usage_source != UsageSource::Missing {
+        return response;
+    }
+    let (text, counter) = (response.text.clone(), Arc::clone(counter));
+    let bytes = text.len();
+    // Not on the pool, where the answer would wait for others before it is safe.
+    let tokens = tokio::task::spawn_blocking(move || counter.count(&text)).await;
+    let output_tokens = u32::try_from(tokens.unwrap_or(bytes)).unwrap_or(u32::MAX);
+    GenerateResponse {
+        usage: Usage {
+            input_tokens: prompt_tokens,
+            output_tokens,
+            ..Usage::default()
+        },
+        usage_source: UsageSource::Estimated,
+        ..response
     }
 }
 
 /// Commits an answer. It is paid for, so a journal that is away is asked again for a while.
 async fn commit(
     holder: &Holder,
+    services: &Services,
     lease: &Lease,
-    key: &EffectKey,
-    response: GenerateResponse,
-    billing: Billing,
-) -> Result<Answered, Error> {
-    let bytes = serde_json::to_vec(&response).map_err(Error::Journaled)?;
+    response: &GenerateResponse,
+    spend: Spend,
+) -> Result<(), Error> {
+    let kept = (&services.blobs, &services.metrics);
     let settlement = Settlement {
-        response: bytes,
-        spend: spend(response.usage, billing),
+        response: stored::write(response, services.journal_response_inline_bytes, kept).await?,
+        spend,
     };
+    let feedback: Feedback = terms::heard(&response.limits);
     let mut pauses = COMMIT_PAUSES.into_iter();
     let settled = loop {
-        match (
-            holder.journal.settle(lease, settlement.clone()).await,
-            pauses.next(),
-        ) {
+        let settled = holder.journal.settle(lease, settlement.clone(), feedback).await;
+        match (settled, pauses.next()) {
             (Ok(settled), _) => break settled,
             (Err(error @ effect_journal::Error::Storage { .. }), Some(pause)) => {
-                tracing::warn!(error.message = %error, effect.key = %key, "an answer could not be committed yet");
+                tracing::warn!(error.message = %error, effect.key = %lease.key, "an answer could not be committed yet");
                 tokio::time::sleep(pause).await;
             }
             (Err(error), _) => return Err(error.into()),
         }
     };
     match settled {
-        Settled::Committed => Ok(Answered {
-            response,
-            replayed: false,
-        }),
+        Settled::Committed => Ok(()),
         // Another attempt was committed or is under way; asking again gives its answer.
         Settled::SpendOnly => Err(Error::Busy {
             remaining: Duration::from_secs(1),
@@ -183,98 +274,45 @@ async fn commit(
     }
 }
 
-fn replay(metrics: &Metrics, call: &Call<'_>, committed: &Committed) -> Result<Answered, Error> {
-    let response = serde_json::from_slice(&committed.response).map_err(Error::Journaled)?;
-    metrics.replayed(call.provider.name(), &call.model.name);
+async fn replay(
+    holder: &Holder,
+    services: &Services,
+    call: Call<'_>,
+    committed: &Committed,
+) -> Result<Answered, Error> {
+    let response = stored::read(&committed.response, &services.blobs).await?;
+    services.metrics.replayed(call.of());
+    let usage = summed(holder, &call.key, (&committed.spend, &call.model.price_table)).await;
+    if let Some(target) = call.stream {
+        target.complete(response.text.trim()).await;
+    }
     Ok(Answered {
+        usage: marked(usage, &response),
         response,
         replayed: true,
     })
 }
 
-fn claim_request(call: &Call<'_>) -> ClaimRequest {
-    let free = matches!(call.model.billing, Billing::Free);
-    ClaimRequest {
-        key: call.key.clone(),
-        digest: digest(call.provider.name(), call.generate.request),
-        owner: call.owner.to_owned(),
-        class: if free {
-            EffectClass::Free
-        } else {
-            EffectClass::Paid
-        },
-        on_unknown: call.on_unknown,
-        model: call.model.name.clone(),
-        provider: call.provider.name().to_owned(),
-        upper_bound: upper_bound(call),
+/// Gives what the effect has used; where the ledger can't be read now, what the committed call did.
+async fn summed(holder: &Holder, key: &EffectKey, (spend, price_table): (&Spend, &str)) -> proto::Usage {
+    match ledger::used(holder.journal.as_ref(), key).await {
+        Ok(usage) => usage.unwrap_or_default(),
+        Err(error) => {
+            tracing::warn!(error.message = %error, effect.key = %key, "the ledger could not be read");
+            ledger::answered(spend, price_table)
+        }
     }
 }
 
-/// The provider is part of the request: the same words asked of another service are another effect.
-fn digest(provider: &str, request: &GenerateRequest) -> RequestDigest {
-    RequestDigest::of(format!("v1\n{provider}\n{}", request.canonical_json()).as_bytes())
-}
-
-fn upper_bound(call: &Call<'_>) -> Spend {
-    // Counts of an inexact tokenizer are no bound; half again as many is more than any known one is off.
-    let input = u64::from(call.prompt_tokens).saturating_mul(3) / 2;
-    let output = u64::from(call.generate.request.max_output_tokens);
-    let cost_micros = cost(call.model.billing, input, 0, output);
-    Spend {
-        input_tokens: input,
-        output_tokens: output,
-        cost_micros,
-        ..Spend::default()
+fn marked(usage: proto::Usage, response: &GenerateResponse) -> proto::Usage {
+    proto::Usage {
+        estimated: response.usage_source != UsageSource::Reported,
+        ..usage
     }
 }
 
-fn spend(usage: Usage, billing: Billing) -> Spend {
-    let (input, cached) = (
-        u64::from(usage.input_tokens),
-        u64::from(usage.cached_input_tokens),
-    );
-    let output = u64::from(usage.output_tokens);
-    Spend {
-        input_tokens: input,
-        cached_input_tokens: cached,
-        output_tokens: output,
-        reasoning_tokens: u64::from(usage.reasoning_tokens),
-        cost_micros: cost(billing, input, cached, output),
-    }
-}
-
-/// Gives a cost in millionths of the currency unit, rounded up.
-fn cost(billing: Billing, input: u64, cached: u64, output: u64) -> i64 {
-    let Billing::PerToken {
-        input_micros_per_million,
-        cached_input_micros_per_million,
-        output_micros_per_million,
-    } = billing
-    else {
-        return 0;
-    };
-    let price = |tokens: u64, per_million: u64| u128::from(tokens) * u128::from(per_million);
-    let total = price(input.saturating_sub(cached), input_micros_per_million)
-        + price(cached.min(input), cached_input_micros_per_million)
-        + price(output, output_micros_per_million);
-    i64::try_from(total.div_ceil(1_000_000)).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PRICES: Billing = Billing::PerToken {
-        input_micros_per_million: 150_000,
-        cached_input_micros_per_million: 75_000,
-        output_micros_per_million: 600_000,
-    };
-
-    #[test]
-    fn a_call_costs_what_its_tokens_cost_rounded_up() {
-        assert_eq!(cost(PRICES, 1_000_000, 0, 0), 150_000);
-        assert_eq!(cost(PRICES, 1_000_000, 1_000_000, 1_000_000), 675_000);
-        assert_eq!(cost(PRICES, 1, 0, 0), 1);
-        assert_eq!(cost(Billing::Free, 1_000_000, 0, 1_000_000), 0);
+async fn told(telling: Option<Telling>, response: &GenerateResponse) {
+    if let Some(telling) = telling {
+        telling.finish(response.text.trim()).await;
     }
 }

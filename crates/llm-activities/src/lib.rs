@@ -2,10 +2,14 @@
 
 mod activities;
 mod error;
+mod failed;
 mod generate;
 mod journaled;
+mod ledger;
 mod metrics;
 mod providers;
+mod route;
+mod stream;
 
 pub use activities::LlmActivities;
 pub use error::Error;

@@ -47,6 +47,23 @@ impl<'a> Answer<'a> {
         self.text.len()
     }
 
+    /// Gives the text so far.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Gives the bytes of the text that no stop text can take back any more: its end may be the beginning of one.
+    pub(crate) fn settled(&self) -> usize {
+        let open = |stop: &String| {
+            let beginnings = stop.char_indices().map(|(end, _)| &stop[..end]).rev();
+            let found = beginnings
+                .into_iter()
+                .find(|beginning| self.text.ends_with(beginning));
+            found.map_or(0, str::len)
+        };
+        self.text.len() - self.stops.iter().map(open).max().unwrap_or(0)
+    }
+
     /// Gives the text; a character that was cut in the middle is left out.
     pub(crate) fn into_text(self) -> String {
         self.text
@@ -78,7 +95,7 @@ impl<'a> Answer<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop};
-    use proptest::{prop_assert_eq, proptest};
+    use proptest::{prop_assert, prop_assert_eq, proptest};
 
     use super::Answer;
 
@@ -125,7 +142,43 @@ mod tests {
         assert_eq!(fed(&stops, &[b"x soon later"]).0, "x ");
     }
 
+    #[test]
+    fn what_may_be_the_beginning_of_a_stop_text_is_not_settled() {
+        let stops = ["END".to_owned(), "\u{e9}\u{e9}".to_owned()];
+        let mut answer = Answer::new(&stops);
+        for (bytes, settled) in [
+            (&b"one E"[..], 4),
+            (b"N", 4),
+            (b" two", 10),
+            ("\u{e9}".as_bytes(), 10),
+            (b"x", 13),
+        ] {
+            assert!(!answer.push(bytes));
+            assert_eq!(answer.settled(), settled);
+        }
+        assert_eq!(Answer::new(&[]).settled(), 0);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_settled_is_never_taken_back(text in "[aSTOP ]{0,40}", size in 1_usize..4) {
+            let stops = ["STOP".to_owned(), "TO".to_owned(), "PP".to_owned()];
+            let mut answer = Answer::new(&stops);
+            let mut told = String::new();
+            for piece in text.as_bytes().chunks(size) {
+                let stopped = answer.push(piece);
+                prop_assert!(answer.text().starts_with(&told));
+                let settled = answer.settled();
+                if settled > told.len() {
+                    told.push_str(&answer.text()[told.len()..settled]);
+                }
+                if stopped {
+                    break;
+                }
+            }
+            prop_assert!(answer.into_text().starts_with(&told));
+        }
+
         #[test]
         fn any_cut_into_tokens_gives_the_same_text(text in any::<String>(), size in 1_usize..7) {
             let pieces: Vec<_> = text.as_bytes().chunks(size).collect();

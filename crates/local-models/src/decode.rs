@@ -7,8 +7,8 @@
 use candle_core::{Device, Tensor};
 use candle_transformers::generation::LogitsProcessor;
 use model_clients::{
-    CallOutcome, Error, ErrorKind, Finish, GenerateRequest, GenerateResponse, Progress, ResponseFormat,
-    Usage, UsageSource,
+    CallOutcome, Deltas, Error, ErrorKind, Finish, GenerateRequest, GenerateResponse, LimitHeaders, Progress,
+    ResponseFormat, Usage, UsageSource,
 };
 use tokio::sync::watch;
 
@@ -29,6 +29,7 @@ pub(crate) struct Job {
     pub(crate) request: GenerateRequest,
     pub(crate) limits: Limits,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) deltas: Option<Deltas>,
 }
 
 /// Refuses a request that no model could answer.
@@ -131,6 +132,8 @@ struct Run<'a> {
     input_tokens: u32,
     output_tokens: u32,
     first_token_ms: Option<u64>,
+    /// Bytes of the answer that whoever reads along has been told.
+    told: usize,
 }
 
 impl<'a> Run<'a> {
@@ -161,6 +164,7 @@ impl<'a> Run<'a> {
             input_tokens: u32::try_from(input_tokens).unwrap_or(u32::MAX),
             output_tokens: 0,
             first_token_ms: None,
+            told: 0,
         })
     }
 
@@ -219,6 +223,7 @@ impl<'a> Run<'a> {
             output_tokens: self.output_tokens,
             bytes: self.answer.len() as u64,
         });
+        self.tell(self.answer.settled());
         let complete = match &mut self.constraint {
             None => false,
             Some(constraint) => constraint.accept(token)?,
@@ -232,7 +237,19 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn finish(self, finish: Finish) -> GenerateResponse {
+    /// Tells whoever reads along the text up to `end`.
+    fn tell(&mut self, end: usize) {
+        let Some(deltas) = &self.job.deltas else { return };
+        let piece = self.answer.text().get(self.told..end).unwrap_or_default();
+        if !piece.is_empty() {
+            self.told = end;
+            // A reader that has gone away is no reason to lose the answer.
+            deltas.send(piece.to_owned()).ok();
+        }
+    }
+
+    fn finish(mut self, finish: Finish) -> GenerateResponse {
+        self.tell(self.answer.len());
         let total_ms = self.job.limits.elapsed_ms();
         GenerateResponse {
             text: self.answer.into_text(),
@@ -240,12 +257,15 @@ impl<'a> Run<'a> {
             usage: Usage {
                 input_tokens: self.input_tokens,
                 cached_input_tokens: 0,
+                cache_write_input_tokens: 0,
                 output_tokens: self.output_tokens,
                 reasoning_tokens: 0,
             },
             usage_source: UsageSource::Reported,
             served_model: self.job.request.model.clone(),
             response_id: None,
+            request_id: None,
+            limits: LimitHeaders::default(),
             first_token_ms: self.first_token_ms.unwrap_or(total_ms),
             total_ms,
         }

@@ -39,7 +39,7 @@ impl Model {
         })?;
         let token_threads = compute_threads();
         tracing::info!(
-            duration_ms = started.elapsed().as_millis(),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             context_window = model.context_window,
             token_threads,
             "loaded a local model"

@@ -12,11 +12,12 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use model_clients::settings::Problem;
 use model_clients::{
-    Billing, CallOutcome, Error, ErrorKind, GenerateCall, GenerateResponse, ModelInfo, ModelProvider,
-    TokenizerSpec,
+    Billing, CallOutcome, Circuit, Error, ErrorKind, GenerateCall, GenerateResponse, ModelInfo, ModelLimits,
+    ModelProvider, TokenizerSpec,
 };
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
+use tracing::{Instrument as _, Span};
 
 use crate::decode::{self, Job};
 use crate::limits::Limits;
@@ -129,14 +130,16 @@ impl Slot {
         }
         let path = self.options.path.clone();
         // A task of its own: it goes on when the caller gives up, and later callers find its result.
-        tokio::spawn(async move { self.model.get_or_try_init(|| self.read()).await.cloned() })
+        let loading = async move { self.model.get_or_try_init(|| self.read()).await.cloned() };
+        tokio::spawn(loading.in_current_span())
             .await
             .unwrap_or_else(|source| Err(load::Error::Broken { path, source }))
     }
 
     async fn read(&self) -> Result<Arc<Model>, load::Error> {
         let options = self.options.clone();
-        tokio::task::spawn_blocking(move || Model::load(&options))
+        let span = Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| Model::load(&options)))
             .await
             .unwrap_or_else(|source| {
                 Err(load::Error::Broken {
@@ -177,7 +180,17 @@ impl ModelProvider for LocalModels {
                 path: slot.options.path.clone(),
             },
             billing: Billing::Free,
+            price_table: String::new(),
             constrained_json: true,
+            // Who waits for a processor waits here; nobody else shares it.
+            limits: ModelLimits {
+                circuit: Circuit {
+                    failures: 0,
+                    ..Circuit::default()
+                },
+                ..ModelLimits::default()
+            },
+            key_name: "default".to_owned(),
         })
     }
 
@@ -198,10 +211,12 @@ impl ModelProvider for LocalModels {
             request: call.request.clone(),
             limits,
             progress: call.progress,
+            deltas: call.deltas,
         };
+        let span = Span::current();
         tokio::task::spawn_blocking(move || {
             let _held = permit;
-            decode::run(&model, &job)
+            span.in_scope(|| decode::run(&model, &job))
         })
         .await
         .unwrap_or_else(|source| Err(broken(source)))

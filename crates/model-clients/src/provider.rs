@@ -21,8 +21,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::limits::ModelLimits;
 
 pub use error::{BoxedSource, CallOutcome, Error, ErrorKind, MAX_MESSAGE_CHARS};
 pub use generate::{
@@ -62,9 +64,22 @@ pub struct GenerateCall<'a> {
     pub deadline: Duration,
     /// Where progress is reported while the answer is produced; the latest value wins.
     pub progress: watch::Sender<Progress>,
+    /// Where the text goes while it is generated, for whoever reads along.
+    pub deltas: Option<Deltas>,
     /// Stops the call as soon as it is cancelled.
     pub cancel: CancellationToken,
 }
+
+/// The way of an answer's text to whoever reads along: each piece in order, as soon as it is known to belong to the
+/// answer.
+///
+/// The pieces of a call that succeeds, put together, are the text of its response byte for byte; those of a call that
+/// fails are what came before the failure. The channel has no bound on purpose. With one, a reader that is slow (it
+/// may write to a store that is away) would either stop the reading from the network, until a time limit breaks off
+/// an answer that is already paid for, or lose pieces. What can pile up is one answer, which is held whole anyway and
+/// has its own limit (`max_response_bytes`, or the most tokens of an answer). A reader that has gone away changes
+/// nothing.
+pub type Deltas = mpsc::UnboundedSender<String>;
 
 /// How far an answer has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,8 +103,14 @@ pub struct ModelInfo {
     pub tokenizer: TokenizerSpec,
     /// What a call costs.
     pub billing: Billing,
+    /// Where `billing` comes from, for the ledger: a price table and its version, or the settings; empty when free.
+    pub price_table: String,
     /// Whether the answer can be constrained to JSON of a given schema while it is generated.
     pub constrained_json: bool,
+    /// How much the provider lets through for this model.
+    pub limits: ModelLimits,
+    /// The name, no secret, of the key that calls are made with: limits are counted for each key.
+    pub key_name: String,
 }
 
 /// How the tokens of a text are counted for a model.
@@ -147,8 +168,36 @@ pub enum Billing {
         /// Price of a million input tokens that the provider had cached, in millionths of the currency unit.
         #[schemars(extend("examples" = [75_000]))]
         cached_input_micros_per_million: u64,
+        /// Price of a million input tokens that the provider wrote to its cache, in millionths of the currency unit;
+        /// that of other input tokens if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-unset" = "the price of other input tokens"))]
+        cache_write_input_micros_per_million: Option<u64>,
         /// Price of a million output tokens, in millionths of the currency unit.
         #[schemars(extend("examples" = [600_000]))]
         output_micros_per_million: u64,
+        /// The prices of a call with a long prompt, where they are higher.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(extend("x-unset" = "the same prices for prompts of any length"))]
+        long_prompt: Option<LongPrompt>,
     },
+}
+
+/// What every token of a call costs whose prompt is longer than a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LongPrompt {
+    /// The most input tokens, cached ones included, that the ordinary prices hold for.
+    pub above_input_tokens: u64,
+    /// Price of a million input tokens, in millionths of the currency unit.
+    pub input_micros_per_million: u64,
+    /// Price of a million input tokens that the provider had cached, in millionths of the currency unit.
+    pub cached_input_micros_per_million: u64,
+    /// Price of a million input tokens that the provider wrote to its cache, in millionths of the currency unit;
+    /// that of other input tokens if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-unset" = "the price of other input tokens"))]
+    pub cache_write_input_micros_per_million: Option<u64>,
+    /// Price of a million output tokens, in millionths of the currency unit.
+    pub output_micros_per_million: u64,
 }

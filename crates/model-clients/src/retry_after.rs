@@ -2,12 +2,14 @@
 //!
 //! Three forms are common: `retry-after-ms`, `Retry-After` in seconds, and `Retry-After` as an HTTP date. A date
 //! is taken relative to the answer's own `Date` header where there is one, so a clock that runs ahead here cannot
-//! turn a wait into none. Where nothing is asked for, the `x-ratelimit-reset-*` headers say when the limits are
-//! full again. A long wait is kept as it is: cutting it would only bring the next refusal.
+//! turn a wait into none. Where nothing is asked for, the headers about limits say when the limits are full again. A
+//! long wait is kept as it is: cutting it would only bring the next refusal.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::limits;
 
 /// The longest wait that is believed: one day.
 pub const LONGEST: Duration = Duration::from_hours(24);
@@ -16,13 +18,27 @@ pub const LONGEST: Duration = Duration::from_hours(24);
 ///
 /// Unreadable values count as absent, a time in the past as zero, and more than [`LONGEST`] as [`LONGEST`].
 pub fn from_headers(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let said = limits::headers::read(headers, now);
+    said.retry_after
+        .or_else(|| said.reset_requests.max(said.reset_tokens))
+}
+
+/// Gives the wait that is asked for outright.
+pub(crate) fn asked(headers: &HeaderMap, answered_at: SystemTime) -> Option<Duration> {
     milliseconds(headers)
-        .or_else(|| seconds_or_date(headers, now))
-        .or_else(|| limits_reset(headers))
+        .or_else(|| seconds_or_date(headers, answered_at))
         .map(|wait| wait.min(LONGEST))
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// Gives the moment of the answer by the server's clock, or by this machine's where it does not say.
+pub(crate) fn answered_at(headers: &HeaderMap, now: SystemTime) -> SystemTime {
+    text(headers, DATE.as_str())
+        .and_then(|date| httpdate::parse_http_date(date).ok())
+        .unwrap_or(now)
+}
+
+/// Gives a header's text.
+pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
@@ -30,23 +46,13 @@ fn milliseconds(headers: &HeaderMap) -> Option<Duration> {
     scaled(text(headers, "retry-after-ms")?, 0.001)
 }
 
-fn seconds_or_date(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+fn seconds_or_date(headers: &HeaderMap, answered_at: SystemTime) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER.as_str())?;
     if let Some(wait) = scaled(value, 1.0) {
         return Some(wait);
     }
     let until = httpdate::parse_http_date(value).ok()?;
-    let from = text(headers, DATE.as_str())
-        .and_then(|date| httpdate::parse_http_date(date).ok())
-        .unwrap_or(now);
-    Some(until.duration_since(from).unwrap_or(Duration::ZERO))
-}
-
-fn limits_reset(headers: &HeaderMap) -> Option<Duration> {
-    ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"]
-        .into_iter()
-        .filter_map(|name| compound(text(headers, name)?))
-        .max()
+    Some(until.duration_since(answered_at).unwrap_or(Duration::ZERO))
 }
 
 /// Reads a plain number of units; a negative one is zero.
@@ -60,7 +66,7 @@ fn scaled(number: &str, unit_seconds: f64) -> Option<Duration> {
 }
 
 /// Reads a duration such as `6m0s`, `1h2m3.5s` or `20ms`.
-fn compound(value: &str) -> Option<Duration> {
+pub(crate) fn compound(value: &str) -> Option<Duration> {
     let mut rest = value;
     let mut total = Duration::ZERO;
     if rest.is_empty() {

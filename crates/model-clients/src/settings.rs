@@ -3,6 +3,8 @@
 //! A check returns all problems together, each with the path of its key, because a person who edits a file wants
 //! one list and not one problem a start.
 
+mod checks;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;

@@ -4,7 +4,12 @@
 //! answer points), no proxy from the environment. What is sent is sent once, because the effect journal counts
 //! calls and a resend below it would be a paid call that nobody sees.
 
+pub(crate) mod draft;
+pub(crate) mod endpoint;
 mod flight;
+mod heard;
+mod reader;
+mod reading;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +18,8 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use secrecy::{ExposeSecret, SecretString};
 
-pub(crate) use flight::{Flight, Reader};
+pub(crate) use flight::Flight;
+pub(crate) use reading::{Assembly, Next};
 
 /// How long an unused connection is kept. Shorter than the minute after which many servers close theirs, so that a
 /// call rarely meets a connection that is just being closed.

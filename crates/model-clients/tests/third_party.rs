@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use model_clients::openai::{Client, ModelOptions, Options};
+use model_clients::prices::Prices;
 use model_clients::{
     Billing, CallOutcome, Error, ErrorKind, Finish, GenerateCall, GenerateRequest, GenerateResponse, Message,
     ModelProvider as _, Progress, ResponseFormat, Role, UsageSource,
@@ -111,9 +112,14 @@ async fn ask(options: Options, request: &GenerateRequest) -> Result<GenerateResp
         request,
         deadline: Duration::from_mins(2),
         progress: watch::Sender::new(Progress::default()),
+        deltas: None,
         cancel: CancellationToken::new(),
     };
-    Client::new(options).await.unwrap().generate(call).await
+    Client::new(options, &Prices::shipped().unwrap())
+        .await
+        .unwrap()
+        .generate(call)
+        .await
 }
 
 #[tokio::test]
@@ -208,7 +214,7 @@ async fn can_be_cancelled_in_the_middle(options: Options) {
         max_output_tokens: 800,
         ..request("Count from one to one thousand, in words, one number on each line.")
     };
-    let client = Client::new(options).await.unwrap();
+    let client = Client::new(options, &Prices::shipped().unwrap()).await.unwrap();
     let progress = watch::Sender::new(Progress::default());
     let cancel = CancellationToken::new();
     let mut watched = progress.subscribe();
@@ -216,6 +222,7 @@ async fn can_be_cancelled_in_the_middle(options: Options) {
         request: &long,
         deadline: Duration::from_mins(2),
         progress,
+        deltas: None,
         cancel: cancel.clone(),
     };
     let stop = async {

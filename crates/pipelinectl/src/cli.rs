@@ -1,7 +1,7 @@
 //! The command line as types.
 //!
-//! One file holds every flag, because flags are a contract with scripts and are reviewed as one. Doc comments here are
-//! the help texts.
+//! All flags lie here and below, because they are a contract with scripts and are reviewed as one. Doc comments are the
+//! help texts.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,23 @@ use clap_complete::Shell;
 
 use crate::{dev::DevArgs, output::Format};
 
+mod budget;
 mod llm;
+mod review;
+mod spend;
+mod spending;
 
+pub(crate) use budget::{
+    BudgetCommand, PeriodArg, RaiseArgs, TenantCommand, TenantListArgs, TenantRemoveArgs, TenantSetArgs,
+    WhoArgs,
+};
 pub(crate) use llm::{BlobStoreArgs, DurationArg, OnUnknownArg, PlacementArg, RequestArgs, RunArgs};
+pub(crate) use review::{DecisionArgs, EditArgs, ReviewCommand, ReviewListArgs, ReviewShowArgs};
+pub(crate) use spend::{
+    ActionArg, AttemptsArgs, CallArgs, DimensionArg, JournalArgs, NotesArgs, ReportArgs, SettleArgs,
+    SpendCommand, StateArg,
+};
+pub(crate) use spending::{ExhaustedArg, ReviewArg, ReviewTimeoutArg, SpendingArgs};
 
 /// Starts, watches, stops and inspects durable AI pipelines.
 #[derive(Debug, Parser)]
@@ -68,6 +82,8 @@ pub(crate) enum Command {
     Status(IdArgs),
     /// Follows a run until it ends, then prints its result; the exit code is the result's.
     Watch(FollowArgs),
+    /// Prints the answer of a run while it is generated, from any machine that reaches the blob store.
+    Follow(StreamArgs),
     /// Prints the result of a run, waiting for it if necessary.
     Result(ResultArgs),
     /// Stops a run, which cleans up after itself.
@@ -76,6 +92,21 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Shows what the server knows of a run, with pending activities and their last failures.
     Describe(DescribeArgs),
+    /// What runs and tenants may spend.
+    Budget {
+        #[command(subcommand)]
+        command: BudgetCommand,
+    },
+    /// Answers that wait for a person's decision.
+    Review {
+        #[command(subcommand)]
+        command: ReviewCommand,
+    },
+    /// What was spent, from the workers' effect journal.
+    Spend {
+        #[command(subcommand)]
+        command: SpendCommand,
+    },
     /// Exports the history of a run.
     History {
         #[command(subcommand)]
@@ -122,6 +153,18 @@ pub(crate) struct FollowArgs {
     /// Gives up waiting after this time, for example 90s, 10m, 2h; the run goes on.
     #[arg(long, value_name = "TIME")]
     pub(crate) wait_timeout: Option<DurationArg>,
+}
+
+/// A run whose answer is read while it is generated.
+#[derive(Debug, Args)]
+pub(crate) struct StreamArgs {
+    /// The workflow id.
+    pub(crate) id: String,
+    /// Gives up waiting after this time, for example 90s, 10m, 2h; the run goes on.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wait_timeout: Option<DurationArg>,
+    #[command(flatten)]
+    pub(crate) store: BlobStoreArgs,
 }
 
 /// A run whose result is wanted.
@@ -173,6 +216,9 @@ pub(crate) struct ListArgs {
     /// Only this tenant's runs.
     #[arg(long)]
     pub(crate) tenant: Option<String>,
+    /// Only runs that wait for this.
+    #[arg(long, value_enum)]
+    pub(crate) awaiting: Option<AwaitingArg>,
     /// Also the runs that a batch started for its items.
     #[arg(long)]
     pub(crate) children: bool,
@@ -219,6 +265,15 @@ pub(crate) enum StatusArg {
     Terminated,
     /// Reached its execution timeout.
     TimedOut,
+}
+
+/// What a run can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AwaitingArg {
+    /// Room in a budget.
+    Budget,
+    /// A person's decision about its answer.
+    Review,
 }
 
 /// A pipeline to filter by.

@@ -1,7 +1,7 @@
 //! The exit codes, in one place.
 //!
 //! A script reads the code before it reads a word, so each has one meaning; where `sysexits.h` has that meaning, its
-//! number is used. A usage error ends with clap's 2.
+//! number is used. A usage error has clap's own 2.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// | code | meaning |
 /// | --- | --- |
 /// | 0 | done |
-/// | 1 | the run failed, timed out or was terminated; with `--strict` also an answer that is not complete |
+/// | 1 | the run failed, timed out or was terminated, or a batch completed no item and failed at least one; `--strict`: also an incomplete answer |
 /// | 2 | the command line cannot be understood |
 /// | 3 | the run was cancelled |
 /// | 64 | an input, a setting or an id cannot be used |
@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Success,
     /// The run failed.
     RunFailed,
+    /// The command line can't be understood.
+    Usage,
     /// The run was cancelled.
     Cancelled,
     /// An input, a setting or an id can't be used.
@@ -44,6 +46,7 @@ impl Exit {
         match self {
             Self::Success => 0,
             Self::RunFailed => 1,
+            Self::Usage => 2,
             Self::Cancelled => 3,
             Self::BadInput => 64,
             Self::Unavailable => 69,
@@ -70,6 +73,7 @@ mod tests {
         for exit in [
             Exit::Success,
             Exit::RunFailed,
+            Exit::Usage,
             Exit::Cancelled,
             Exit::BadInput,
             Exit::Unavailable,

@@ -6,7 +6,7 @@
 use std::{fmt, io, path::Path};
 
 use serde::Serialize;
-use temporal_client::{connection, history, listing, outcome, run, server, setup, start};
+use temporal_client::{connection, history, listing, outcome, run, server, setup, start, update};
 use workflow_types::{failure::FailureCode, problem::Problems, proto::Problem};
 
 use crate::exit::Exit;
@@ -23,8 +23,8 @@ pub(crate) struct Failure {
     #[serde(skip)]
     pub(crate) exit: Exit,
     /// One word for scripts: a failure code of the run, or one of `BadInput`, `ServerUnavailable`, `ServerRefused`,
-    /// `NoWorker`, `NotFound`, `AlreadyEnded`, `IdTaken`, `Cancelled`, `Terminated`, `TimedOut`, `WaitOver`,
-    /// `Interrupted`, `Storage`, `Incomplete`, `NotSaved`, `Internal`.
+    /// `NoWorker`, `NotFound`, `AlreadyEnded`, `Refused`, `IdTaken`, `Cancelled`, `Terminated`, `TimedOut`, `WaitOver`,
+    /// `Interrupted`, `Storage`, `Incomplete`, `NoItemCompleted`, `NotSaved`, `Usage`, `Internal`.
     pub(crate) code: String,
     /// What is wrong and what to do.
     pub(crate) message: String,
@@ -33,6 +33,9 @@ pub(crate) struct Failure {
     /// The run it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) workflow_id: Option<String>,
+    /// What a run that failed had used, and on which models.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) spent: Option<Box<outcome::Spent>>,
 }
 
 impl Failure {
@@ -43,6 +46,7 @@ impl Failure {
             message: message.to_string(),
             problems: Vec::new(),
             workflow_id: None,
+            spent: None,
         }
     }
 
@@ -66,9 +70,29 @@ impl Failure {
         Self::new(Exit::Fault, "NotSaved", message)
     }
 
+    /// Says that something is not there.
+    pub(crate) fn not_found(message: impl fmt::Display) -> Self {
+        Self::new(Exit::BadInput, "NotFound", message)
+    }
+
+    /// Says that whoever was asked to change something refuses, and that nothing was changed.
+    pub(crate) fn refused(message: impl fmt::Display) -> Self {
+        Self::new(Exit::BadInput, "Refused", message)
+    }
+
     /// Says that a run's answer is not complete, for those who asked to be told.
     pub(crate) fn incomplete(message: impl fmt::Display) -> Self {
         Self::new(Exit::RunFailed, "Incomplete", message)
+    }
+
+    /// Says that a batch gave nothing but failures.
+    pub(crate) fn no_item_completed(message: impl fmt::Display) -> Self {
+        Self::new(Exit::RunFailed, "NoItemCompleted", message)
+    }
+
+    /// Says that the command line can't be understood.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, "Usage", message)
     }
 
     /// Says that the time to wait is over.
@@ -184,6 +208,43 @@ impl From<run::Error> for Failure {
     }
 }
 
+impl From<update::Error> for Failure {
+    fn from(error: update::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            update::Error::Input(problems) => Self {
+                problems: problems.into_vec(),
+                ..Self::bad_input("what was to be sent cannot be used; nothing was sent")
+            },
+            update::Error::Refused { workflow_id, .. } | update::Error::NoRoom { workflow_id, .. } => {
+                Self::refused(message).about(&workflow_id)
+            }
+            update::Error::Pending { workflow_id } => {
+                Self::new(Exit::WaitOver, "WaitOver", message).about(&workflow_id)
+            }
+            update::Error::Run(error) => error.into(),
+        }
+    }
+}
+
+impl From<effect_journal::Error> for Failure {
+    fn from(error: effect_journal::Error) -> Self {
+        use effect_journal::Error as Journal;
+        let message = chain(&error);
+        match error {
+            Journal::Options { .. } | Journal::Invalid { .. } => Self::bad_input(message),
+            Journal::NoAttempt { .. } => Self::not_found(message),
+            Journal::State { .. } | Journal::Fenced { .. } | Journal::Pruned { .. } => Self::refused(message),
+            Journal::Open { .. }
+            | Journal::Connect { .. }
+            | Journal::NewerSchema { .. }
+            | Journal::Storage { .. }
+            | Journal::Closed { .. }
+            | Journal::Corrupt { .. } => Self::new(Exit::Unavailable, "Storage", message),
+        }
+    }
+}
+
 impl From<outcome::Error> for Failure {
     fn from(error: outcome::Error) -> Self {
         let message = error.to_string();
@@ -196,6 +257,7 @@ impl From<outcome::Error> for Failure {
                 };
                 Self {
                     problems: failed.problems,
+                    spent: failed.spent,
                     ..Self::new(Exit::RunFailed, word, message)
                 }
             }

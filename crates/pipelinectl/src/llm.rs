@@ -8,6 +8,7 @@ mod folder;
 mod lines;
 mod request;
 mod source;
+mod spending;
 mod upload;
 mod written;
 
@@ -32,7 +33,10 @@ use crate::{
 
 use self::{source::Source, upload::Uploads};
 
+pub(crate) use source::stdin;
+pub(crate) use spending::tokens;
 pub(crate) use upload::open_store;
+pub(crate) use written::{Origin, any as read_json};
 
 /// Runs one request or a batch.
 pub(crate) async fn run(args: RunArgs, session: &Session) -> Result<Exit, Failure> {
@@ -50,6 +54,9 @@ pub(crate) async fn run(args: RunArgs, session: &Session) -> Result<Exit, Failur
         limit: args.wait.wait_timeout.map(|limit| limit.0),
         progress: true,
     };
+    if let (AnyRun::LlmPipeline(run), true) = (&started, args.wait.follow) {
+        return watching.stream(run, session).await;
+    }
     watching.follow(&started, session).await
 }
 
@@ -80,9 +87,15 @@ impl Work {
             problems.at("--out", failure.message);
         }
         let asked = request::from_flags(&args.request, &mut problems);
-        let source = source::read(args, &mut problems)?;
+        upload::check_store(&args.result.store, &mut problems);
+        let source = source::read(args, &asked, &mut problems)?;
         match source {
             Source::Folder(_) | Source::Lines(_) => {
+                refuse_stream_flags(args, &mut problems);
+                let asked = LlmPipelineInput {
+                    stream: None,
+                    ..asked
+                };
                 let probe = batch_input(stand_in(), asked.clone(), args);
                 if let Err(found) = BatchRequest::parse(probe) {
                     problems.extend(found);
@@ -94,7 +107,10 @@ impl Work {
             }
             Source::Inline(_) | Source::Upload(_) | Source::UploadText(_) | Source::Whole(_) => {
                 refuse_batch_flags(args, &mut problems);
-                let input = with_content(asked, &source);
+                let mut input = with_content(asked, &source);
+                if args.wait.follow {
+                    input.stream.get_or_insert_default();
+                }
                 match PipelineRequest::parse(input.clone()) {
                     Ok(request) => problems.or(Self::Pipeline {
                         input: Box::new(input),
@@ -197,15 +213,45 @@ fn batch_input(items: BlobRef, mut defaults: LlmPipelineInput, args: &RunArgs) -
         page_items: args.page_items,
         // For a batch, `--deadline` is that of the whole file; an item keeps the default.
         deadline_seconds: defaults.deadline_seconds.take(),
+        // So is the budget, which the items share.
+        budget: defaults.budget.take(),
         defaults: Some(defaults),
         progress: None,
     }
+}
+
+/// Gives what the flags say for every item; nothing where that can't be used, which is told once and not line by line.
+fn item_defaults(asked: &LlmPipelineInput, args: &RunArgs) -> LlmPipelineInput {
+    let asked = LlmPipelineInput {
+        stream: None,
+        ..asked.clone()
+    };
+    let probe = LlmBatchInput {
+        window: None,
+        page_items: None,
+        ..batch_input(stand_in(), asked, args)
+    };
+    BatchRequest::parse(probe)
+        .map(|batch| batch.defaults)
+        .unwrap_or_default()
 }
 
 fn refuse_batch_flags(args: &RunArgs, problems: &mut Problems) {
     for (flag, given) in [("--window", args.window), ("--page-items", args.page_items)] {
         if given.is_some() {
             problems.at(flag, "is for a batch; use it with --dir or --jsonl");
+        }
+    }
+}
+
+fn refuse_stream_flags(args: &RunArgs, problems: &mut Problems) {
+    let flush = args.request.spending.stream_flush.is_some();
+    for (flag, given) in [("--follow", args.wait.follow), ("--stream-flush", flush)] {
+        if given {
+            problems.at(
+                flag,
+                "is for one request; the answers of a batch can't be followed, `pipelinectl watch` shows how far it is",
+            );
         }
     }
 }

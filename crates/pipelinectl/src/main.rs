@@ -1,20 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod budget;
 mod cli;
 mod dev;
+mod digest;
 mod exit;
 mod failure;
 mod history;
 mod llm;
+mod moment;
+mod money;
 mod out_file;
 mod output;
+mod review;
 mod runs;
 mod session;
 mod setup;
+mod spend;
+mod stream;
+mod table;
+mod usage;
+mod waits;
 
 use std::{collections::HashMap, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use crate::{
     cli::{Cli, Command, HistoryCommand, LlmCommand},
@@ -25,7 +35,15 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let cli = match usage::parse(&arguments) {
+        Ok(cli) => cli,
+        Err(usage::Refused::Told(failure)) => {
+            Printer::new(output::Format::Json, false).failure(&failure);
+            return failure.exit.into();
+        }
+        Err(usage::Refused::Shown(error)) => error.exit(),
+    };
     let printer = Printer::new(cli.global.output, cli.global.verbose);
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,10 +70,14 @@ async fn run(cli: Cli, printer: Printer) -> Result<Exit, Failure> {
         } => Box::pin(llm::run(*args, &session)).await,
         Command::Status(args) => runs::status(&args.id, &session).await,
         Command::Watch(args) => Box::pin(runs::watch(&args, &session)).await,
+        Command::Follow(args) => Box::pin(runs::stream(&args, &session)).await,
         Command::Result(args) => Box::pin(runs::result(&args, &session)).await,
         Command::Cancel(args) => runs::cancel(&args, &session).await,
         Command::List(args) => runs::list(&args, &session).await,
         Command::Describe(args) => runs::describe(&args, &session).await,
+        Command::Budget { command } => Box::pin(budget::run(&command, &session)).await,
+        Command::Review { command } => Box::pin(review::run(&command, &session)).await,
+        Command::Spend { command } => spend::run(&command, &session).await,
         Command::History {
             command: HistoryCommand::Export(args),
         } => history::export(&args, &session).await,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use workflow_types::json::restore_integers;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, waits};
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -79,15 +79,41 @@ impl Printer {
     /// Says why the command failed.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.is_json() {
-            say(&serde_json::json!({ "error": failure }).to_string());
+            let mut document = serde_json::json!({ "error": failure });
+            restore_integers(&mut document);
+            say(&document.to_string());
             return;
         }
         let mut text = format!("error: {}", failure.message);
         for problem in &failure.problems {
             text = format!("{text}\n  {}: {}", problem.path, problem.message);
         }
+        let spent = failure.spent.as_deref();
+        for step in spent
+            .map(|spent| spent.route_trace.as_slice())
+            .unwrap_or_default()
+        {
+            text = format!("{text}\n  tried {}", waits::route(step));
+        }
+        if let Some(usage) = spent.and_then(|spent| spent.usage.as_ref()) {
+            text = format!("{text}\n  used until then: {}", waits::usage(usage));
+        }
         say(&text);
     }
+}
+
+/// Writes a piece of an answer as it stands, at once.
+pub(crate) fn piece(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    kept(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Writes a document as one line of JSON.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let unwritable = |error| Failure::internal(format!("the event cannot be written as JSON: {error}"));
+    let mut document = serde_json::to_value(value).map_err(unwritable)?;
+    restore_integers(&mut document);
+    answer(&document.to_string())
 }
 
 /// Writes an answer and a line break.

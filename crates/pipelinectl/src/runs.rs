@@ -1,19 +1,21 @@
-//! Commands on runs that exist: `status`, `watch`, `result`, `cancel`, `list`, `describe`.
+//! Commands on runs that exist: `status`, `watch`, `follow`, `result`, `cancel`, `list`, `describe`.
 
+mod failed_items;
 mod follow;
 mod progress;
 mod report;
+mod streaming;
 mod tables;
 
 use serde_json::json;
 use temporal_client::{
     Kind,
-    listing::{Filter, Status},
+    listing::{Awaiting, Filter, Status},
     run::{AnyRun, CancelBy},
 };
 
 use crate::{
-    cli::{CancelArgs, DescribeArgs, FollowArgs, ListArgs, PipelineArg, ResultArgs, StatusArg},
+    cli::{AwaitingArg, CancelArgs, DescribeArgs, FollowArgs, ListArgs, PipelineArg, ResultArgs, StatusArg},
     exit::Exit,
     failure::Failure,
     out_file,
@@ -21,6 +23,7 @@ use crate::{
 };
 
 pub(crate) use follow::{Watching, identity};
+pub(crate) use streaming::stream;
 
 /// Shows where a run is and what it used.
 pub(crate) async fn status(id: &str, session: &Session) -> Result<Exit, Failure> {
@@ -128,6 +131,10 @@ fn filter(args: &ListArgs) -> Filter {
             StatusArg::TimedOut => Status::TimedOut,
         }),
         tenant: args.tenant.clone(),
+        awaiting: args.awaiting.map(|awaiting| match awaiting {
+            AwaitingArg::Budget => Awaiting::Budget,
+            AwaitingArg::Review => Awaiting::Review,
+        }),
         children: args.children,
     }
 }

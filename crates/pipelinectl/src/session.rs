@@ -33,6 +33,30 @@ impl Session {
         }
     }
 
+    /// Gives who acts: the name that was given, or the login name. Nobody vouches for either.
+    pub(crate) fn actor(&self, given: Option<&str>) -> Result<String, Failure> {
+        let login = || {
+            ["LOGNAME", "USER"]
+                .into_iter()
+                .find_map(|name| self.env.get(name).cloned())
+        };
+        given
+            .map(str::to_owned)
+            .or_else(login)
+            .filter(|name| !name.trim().is_empty())
+            .ok_or_else(|| {
+                Failure::bad_input(
+                    "who does this is kept, and the login name is not known: say it with --actor NAME",
+                )
+            })
+    }
+
+    /// Gives the namespace that flags or environment name, without asking a profile.
+    pub(crate) fn named_namespace(&self) -> Option<&str> {
+        let named = self.options.namespace.as_deref();
+        named.or_else(|| self.env.get("TEMPORAL_NAMESPACE").map(String::as_str))
+    }
+
     /// Connects to the server that flags, environment and profile name.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         Ok(Client::connect(&self.options, &self.env).await?)
@@ -58,6 +82,32 @@ fn is_local(address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Format;
+
+    #[test]
+    fn who_acts_is_the_login_name_unless_said() {
+        let session = |login: Option<&str>| {
+            let global = GlobalArgs {
+                output: Format::Text,
+                verbose: false,
+                address: None,
+                namespace: None,
+                profile: None,
+                profile_file: None,
+            };
+            let env = login.map(|login| ("USER".to_owned(), login.to_owned()));
+            Session::new(
+                global,
+                env.into_iter().collect(),
+                Printer::new(Format::Text, false),
+            )
+        };
+        assert_eq!(session(Some("ana")).actor(None).unwrap(), "ana");
+        assert_eq!(session(Some("ana")).actor(Some("bo")).unwrap(), "bo");
+        let failure = session(None).actor(None).unwrap_err();
+        assert!(failure.message.contains("--actor NAME"), "{}", failure.message);
+        assert!(session(Some("ana")).actor(Some(" ")).is_err());
+    }
 
     #[test]
     fn only_this_machine_counts_as_local() {

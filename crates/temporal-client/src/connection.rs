@@ -5,6 +5,7 @@
 //! options here only override what a person gives on a command line. A worker waits for its server to come up; a
 //! person who typed a command wants to know at once, so there is one attempt with a short limit.
 
+mod address;
 mod obstacle;
 mod tls;
 
@@ -37,7 +38,7 @@ const ATTEMPTS_TO_LEARN_WHY: u32 = 4;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// `host:port`, or a URL with `http` or `https`; default `localhost:7233`.
+    /// `host:port`, with `http://` or `https://` before it or without; default `localhost:7233`.
     pub address: Option<String>,
     /// The namespace; default `default`.
     pub namespace: Option<String>,
@@ -120,8 +121,15 @@ impl Target {
             .ok();
         let connection = profile.and_then(|mut profile| {
             // The SDK's own default has the scheme `http`, which would undo TLS.
+            let key = address_key(options, env);
             let address = options.address.clone().or(profile.address.take());
-            profile.address = Some(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()));
+            let address = address.filter(|address| !address.is_empty());
+            let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+            if let Some(message) = address::mistake(&address) {
+                problems.at(key, message);
+                return None;
+            }
+            profile.address = Some(address);
             profile.api_key = checked_key(profile.api_key.take(), &mut problems);
             let namespace = options.namespace.clone().or_else(|| profile.namespace.clone());
             let connection = connection(profile, &mut problems)?;
@@ -224,6 +232,20 @@ impl Target {
                 reason: format!("connected, but no answer within {:?}", self.patience),
             }),
         }
+    }
+}
+
+/// Names what the address was set by, for a message about it.
+fn address_key(options: &Options, env: &HashMap<String, String>) -> &'static str {
+    if options.address.is_some() {
+        "address"
+    } else if env
+        .get("TEMPORAL_ADDRESS")
+        .is_some_and(|address| !address.is_empty())
+    {
+        "TEMPORAL_ADDRESS"
+    } else {
+        "the profile's key `address`"
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Description {
     pub closed: Option<String>,
     /// When the server ends it at the latest.
     pub expires: Option<String>,
+    /// How long it may take in all, counted from the start of its first run, in seconds; `None` without a limit.
+    pub execution_timeout_seconds: Option<i64>,
     /// Whether Temporal's own cancellation was asked for.
     pub cancel_requested: bool,
     /// The task queue of its workflow tasks.
@@ -73,6 +75,10 @@ pub struct Attributes {
     pub model: Option<String>,
     /// Where it is.
     pub stage: Option<String>,
+    /// What it waits for: `budget` or `review`.
+    pub awaiting: Option<String>,
+    /// What it has spent, in millionths of the price table's currency; known once it ended, of a batch page by page.
+    pub spend_micros: Option<i64>,
 }
 
 /// An activity that is running or waiting to run.
@@ -140,6 +146,9 @@ impl Description {
         let info = raw.workflow_execution_info.unwrap_or_default();
         let extended = raw.workflow_extended_info.unwrap_or_default();
         let execution = info.execution.clone().unwrap_or_default();
+        let timeout = raw
+            .execution_config
+            .and_then(|config| config.workflow_execution_timeout);
         Self {
             id: execution.workflow_id,
             run_id: execution.run_id,
@@ -148,6 +157,9 @@ impl Description {
             started: text(info.start_time.as_ref()),
             closed: text(info.close_time.as_ref()),
             expires: text(extended.execution_expiration_time.as_ref()),
+            execution_timeout_seconds: timeout
+                .map(|timeout| timeout.seconds)
+                .filter(|seconds| *seconds > 0),
             cancel_requested: extended.cancel_requested,
             task_queue: info.task_queue.clone(),
             history_events: info.history_length,
@@ -177,6 +189,9 @@ impl Attributes {
             tenant: keyword(search_attribute::TENANT),
             model: keyword(search_attribute::MODEL),
             stage: keyword(search_attribute::STAGE),
+            // A run that waits for nothing any more has the empty text.
+            awaiting: keyword(search_attribute::AWAITING).filter(|awaiting| !awaiting.is_empty()),
+            spend_micros: found.get(&SearchAttributeKey::<i64>::int(search_attribute::SPEND_MICROS)),
         }
     }
 }

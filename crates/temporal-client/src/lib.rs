@@ -10,6 +10,7 @@ pub mod run;
 pub mod server;
 pub mod setup;
 pub mod start;
+pub mod update;
 pub mod workers;
 
 mod client;

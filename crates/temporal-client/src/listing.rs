@@ -25,6 +25,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only this tenant's.
     pub tenant: Option<String>,
+    /// Only runs that wait for this.
+    pub awaiting: Option<Awaiting>,
     /// Also the runs that a batch started for its items.
     pub children: bool,
 }
@@ -44,6 +46,24 @@ pub enum Status {
     Terminated,
     /// It reached its execution timeout.
     TimedOut,
+}
+
+/// What a run can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaiting {
+    /// Room in a budget.
+    Budget,
+    /// A person's decision about its answer.
+    Review,
+}
+
+impl Awaiting {
+    const fn wire(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Review => "review",
+        }
+    }
 }
 
 impl Status {
@@ -121,6 +141,13 @@ impl Filter {
             }
             parts.push(format!("{} = {}", search_attribute::TENANT, quoted(tenant)));
         }
+        if let Some(awaiting) = self.awaiting {
+            parts.push(format!(
+                "{} = {}",
+                search_attribute::AWAITING,
+                quoted(awaiting.wire())
+            ));
+        }
         if !self.children {
             parts.push("ParentWorkflowId IS NULL".to_owned());
         }
@@ -182,11 +209,13 @@ mod tests {
             pipeline: Some(Kind::LlmBatch),
             status: Some(Status::TimedOut),
             tenant: Some("acme-1".into()),
+            awaiting: Some(Awaiting::Review),
             children: true,
         };
         assert_eq!(
             filter.query().unwrap(),
-            "WorkflowType IN ('LlmBatchWorkflow') AND ExecutionStatus = 'TimedOut' AND AiTenant = 'acme-1'"
+            "WorkflowType IN ('LlmBatchWorkflow') AND ExecutionStatus = 'TimedOut' AND AiTenant = 'acme-1' \
+             AND AiAwaiting = 'review'"
         );
     }
 

@@ -6,12 +6,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use temporalio_client::{WorkflowResultDetails, errors::WorkflowGetResultError};
 use temporalio_common::error::{ApplicationFailure, IncomingError, TimeoutType};
 use workflow_types::{
     failure::FailureCode,
     problem::Problems,
-    proto::{FailureDetails, Problem},
+    proto::{BudgetShortfall, FailureDetails, Problem, RouteStep, Usage},
     wire::Wire,
 };
 
@@ -58,7 +59,7 @@ pub enum Error {
 }
 
 /// The innermost failure of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Failed {
     /// The code; `None` when the failure is not one of ours, for example a timeout or a panic.
     pub code: Option<FailureCode>,
@@ -68,6 +69,23 @@ pub struct Failed {
     pub problems: Vec<Problem>,
     /// The activity or child workflow type in which it happened.
     pub step: Option<String>,
+    /// What it cost until then; `None` when the failure doesn't say.
+    pub spent: Option<Box<Spent>>,
+}
+
+/// What a run that failed had used, and on which models.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spent {
+    /// Tokens and money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// With `BudgetExceeded`: what did not fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<BudgetShortfall>,
+    /// Models that were left for the next one, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub route_trace: Vec<RouteStep>,
 }
 
 impl fmt::Display for Failed {
@@ -122,8 +140,8 @@ impl Failed {
                     || error.failure().message.clone(),
                     |kind| timeout_text(kind).to_owned(),
                 ),
-                problems: Vec::new(),
                 step,
+                ..Self::default()
             },
         }
     }
@@ -135,15 +153,20 @@ impl Failed {
         );
         // Details that are not ours are somebody else's failure, whose message is all there is.
         let details = failure.details::<Wire<FailureDetails>>().ok().flatten();
-        let problems = details
+        let details = details
             .and_then(|details| details.into_message().ok())
-            .map(|details| details.problems)
             .unwrap_or_default();
+        let spent = Spent {
+            usage: details.usage,
+            shortfall: details.shortfall,
+            route_trace: details.route_trace,
+        };
         Self {
             code: code_of(failure),
             message,
-            problems,
+            problems: details.problems,
             step,
+            spent: (spent != Spent::default()).then(|| Box::new(spent)),
         }
     }
 }

@@ -228,6 +228,14 @@ impl<W: HasWorkflowDefinition> Run<W> {
         self.attached
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn handle(&self) -> &WorkflowHandle<temporalio_client::Client, W> {
+        &self.handle
+    }
+
     /// Asks the run to stop by the signal `cancel`.
     ///
     /// # Errors
@@ -337,7 +345,7 @@ where
 }
 
 impl Error {
-    fn ended(workflow_id: &str, description: Description) -> Self {
+    pub(crate) fn ended(workflow_id: &str, description: Description) -> Self {
         Self::Ended {
             workflow_id: workflow_id.to_owned(),
             status: description.status,

@@ -2,8 +2,10 @@
 //!
 //! The input is parsed here exactly as the workflow will parse it, so a mistake is reported before anything exists on
 //! the server. Every start has an execution timeout, because without one a workflow whose code panics is tried for ever.
-//! The workflow keeps the caller's deadline itself and then cleans up; the server's timeout comes a margin later and
-//! only ends what can't end itself.
+//! The workflow keeps the caller's deadline itself and then cleans up; the server's timeout comes later and only ends
+//! what can't end itself. It can't be changed once a run has started, and a deadline can be raised, and a person who
+//! reviews an answer takes time that is no part of the deadline. So the timeout is the deadline, the longest that the
+//! review can take with all its escalations, a day for raises, and a margin for cleaning up.
 //!
 //! An id names one piece of work: it is refused a second time, also after the first run ended, as long as the server
 //! keeps that run's history. A caller who may be repeating itself after a broken connection says
@@ -26,8 +28,8 @@ use workflow_types::{
     batch::BatchRequest,
     names::{self, search_attribute},
     problem::Problems,
-    proto::{LlmBatchInput, LlmPipelineInput},
-    request::{DEFAULT_MODEL, PipelineRequest},
+    proto::{LlmBatchInput, LlmPipelineInput, ReviewSpec},
+    request::{PipelineRequest, Review},
     wire::Wire,
     workflows::{LlmBatch, LlmPipeline},
 };
@@ -36,6 +38,8 @@ use crate::{Client, Kind, Run, server};
 
 /// What a run may take beyond its deadline, to compensate and to say how it ended.
 pub const CLEANUP_MARGIN: Duration = Duration::from_mins(10);
+/// How far a deadline can be raised, because the execution timeout of a run that has started stays as it is.
+pub const RAISE_ROOM: Duration = Duration::from_hours(24);
 /// The longest workflow id that is taken, in bytes.
 pub const ID_LIMIT_BYTES: usize = 200;
 
@@ -121,6 +125,7 @@ impl Client {
         let plan = Plan {
             kind: Kind::LlmPipeline,
             deadline: request.deadline,
+            review: request.review.map_or(Duration::ZERO, |review| review.longest()),
             tenant: request.tenant,
             model: request.model.to_string(),
         };
@@ -141,8 +146,9 @@ impl Client {
         let plan = Plan {
             kind: Kind::LlmBatch,
             deadline: request.deadline,
+            review: longest_review(request.defaults.review),
             tenant: request.defaults.tenant,
-            model: request.defaults.model.unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
+            model: request.model.to_string(),
         };
         self.start(LlmBatch, Wire::new(input), options, plan).await
     }
@@ -207,8 +213,15 @@ impl Client {
 struct Plan {
     kind: Kind,
     deadline: Duration,
+    review: Duration,
     tenant: Option<String>,
     model: String,
+}
+
+/// Gives how long the review of an item can take; what can't be parsed was refused before.
+fn longest_review(spec: Option<ReviewSpec>) -> Duration {
+    spec.and_then(|spec| Review::parse(spec).ok())
+        .map_or(Duration::ZERO, |review| review.longest())
 }
 
 impl Plan {
@@ -220,7 +233,7 @@ impl Plan {
         WorkflowStartOptions::new(options.task_queue.clone(), workflow_id)
             .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
             .id_conflict_policy(conflict)
-            .execution_timeout(self.deadline + CLEANUP_MARGIN)
+            .execution_timeout(self.deadline + self.review + RAISE_ROOM + CLEANUP_MARGIN)
             .search_attributes(self.attributes())
             .build()
     }
@@ -258,12 +271,15 @@ pub fn check_id(id: &str) -> Result<(), Problems> {
 
 #[cfg(test)]
 mod tests {
+    use workflow_types::proto::ReviewTimeout;
+
     use super::*;
 
     fn plan(tenant: Option<&str>) -> Plan {
         Plan {
             kind: Kind::LlmPipeline,
             deadline: Duration::from_mins(1),
+            review: Duration::from_hours(2),
             tenant: tenant.map(str::to_owned),
             model: "local/m".into(),
         }
@@ -272,7 +288,8 @@ mod tests {
     #[test]
     fn a_start_ends_and_can_be_found() {
         let start = plan(Some("acme")).start_options(&Options::default(), "x");
-        assert_eq!(start.execution_timeout, Some(Duration::from_mins(11)));
+        let timeout = Duration::from_mins(1) + Duration::from_hours(2) + RAISE_ROOM + CLEANUP_MARGIN;
+        assert_eq!(start.execution_timeout, Some(timeout));
         assert_eq!(start.task_queue, "ai-processing");
         let attributes = start.search_attributes.unwrap();
         assert_eq!(attributes.get(&PIPELINE).as_deref(), Some("llm"));
@@ -296,6 +313,19 @@ mod tests {
             assert_eq!(start.id_reuse_policy, WorkflowIdReusePolicy::RejectDuplicate);
             assert_eq!(start.id_conflict_policy, conflict);
         }
+    }
+
+    #[test]
+    fn a_review_with_escalations_has_its_time() {
+        let spec = ReviewSpec {
+            timeout_seconds: Some(60),
+            on_timeout: Some(ReviewTimeout::Escalate.into()),
+            escalate_to: Some("lead".into()),
+            max_escalations: Some(2),
+            ..ReviewSpec::default()
+        };
+        assert_eq!(longest_review(Some(spec)), Duration::from_mins(3));
+        assert_eq!(longest_review(None), Duration::ZERO);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! The `config` crate merges the layers and remembers where a value came from. What it does not do is go
 //! on after the first mistake, and an operator who fixes a rollout one error at a time restarts it as
 //! often. So each mistake is recorded with its path, its source, what was expected and an example, the
-//! offending value is taken out, and the rest is read on. Then what nobody set is filled in, and at the end
+//! offending value is taken out, and the rest is read on; a rule over a value that was taken out has to wait for
+//! the next try. Then what nobody set is filled in, and at the end
 //! the options' own validation adds what is well-typed but wrong: it sees what will be used, and so does
 //! whoever prints it.
 //!

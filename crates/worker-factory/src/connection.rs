@@ -8,6 +8,7 @@
 //! connection is retried for a bounded time with a line per attempt. A wrong credential, certificate or name
 //! is not retried: waiting does not mend it ([`obstacle`] tells the two apart).
 
+mod address;
 pub mod api_key;
 pub mod namespace;
 mod obstacle;
@@ -28,6 +29,9 @@ use crate::{
     config::{Problem, Validate},
     fields,
 };
+
+/// The least time of an attempt: the last one begins when the time is up.
+const LAST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// How to connect; section `temporal`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -157,7 +161,9 @@ pub async fn connect(
     let attempt_limit = Duration::from_secs(options.attempt_timeout_seconds.into());
     let mut pause = Duration::from_millis(250);
     loop {
-        let attempt = timeout(attempt_limit, Connection::connect(profile.connection.clone())).await;
+        let left = patience.saturating_sub(started.elapsed());
+        let limit = attempt_limit.min(left.max(LAST_ATTEMPT));
+        let attempt = timeout(limit, Connection::connect(profile.connection.clone())).await;
         let reason = match attempt {
             Ok(Ok(connection)) => {
                 tracing::info!({ fields::ADDRESS } = address, "connected to Temporal");
@@ -173,10 +179,10 @@ pub async fn connect(
                 }
                 Obstacle::Passing(reason) | Obstacle::Broken(reason) => reason,
             },
-            Err(_) => format!("no answer within {attempt_limit:?}"),
+            Err(_) => format!("no answer within {limit:?}"),
         };
         let waited = started.elapsed();
-        if waited + pause >= patience {
+        if waited >= patience {
             return Err(Error::Unreachable {
                 address,
                 waited,
@@ -184,12 +190,13 @@ pub async fn connect(
                 reason,
             });
         }
+        let pause_now = pause.min(patience.saturating_sub(waited));
         tracing::warn!(
             { fields::ADDRESS } = address,
             { fields::ERROR } = reason,
-            "no Temporal server yet; trying again in {pause:?}"
+            "no Temporal server yet; trying again in {pause_now:?}"
         );
-        sleep(pause).await;
+        sleep(pause_now).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// | --- | --- |
 /// | 0 | drained: told to stop, or recycled; no work left behind |
 /// | 64 | the configuration is wrong; nothing was started |
-/// | 69 | the Temporal server, the namespace or a required search attribute is not there |
+/// | 69 | the Temporal server, the namespace, a required search attribute, or what the binary opens at its start is not there |
 /// | 70 | a fault: the worker failed, or it did not register what its queue's contract lists |
 /// | 75 | the drain's deadline passed; the unfinished work will be tried again |
 /// | 130, 143 | a second SIGINT or SIGTERM cut the drain short |
@@ -23,7 +23,7 @@ pub enum Exit {
     Drained,
     /// The configuration or the command line is wrong.
     Config,
-    /// The server or something required of it is not available.
+    /// The server, something required of it, or something that the binary opens at its start is not available.
     Unavailable,
     /// The worker failed or must not run as it was built.
     Fault,

@@ -34,6 +34,14 @@ pub const SERVICE: &str = "service.name";
 pub const SERVICE_VERSION: &str = "service.version";
 /// An error, with its causes.
 pub const ERROR: &str = "error.message";
+/// The code of a failure, from the closed list of its contract.
+pub const ERROR_CODE: &str = "error.code";
+/// Whether Temporal may try again.
+pub const ERROR_RETRYABLE: &str = "error.retryable";
+/// The least time until the next attempt, in milliseconds, where the failure says one.
+pub const RETRY_DELAY_MS: &str = "error.retry_delay_ms";
+/// How long something took, in milliseconds.
+pub const DURATION_MS: &str = "duration_ms";
 /// Where in the code a panic happened.
 pub const PANIC_PLACE: &str = "panic.location";
 /// Why a drain began.
@@ -61,3 +69,27 @@ pub const METRIC_READY: &str = "worker_ready";
 pub const METRIC_DRAINING: &str = "worker_draining";
 /// Gauge: seconds since the workflow thread last made progress.
 pub const METRIC_WORKFLOW_THREAD_LAG: &str = "worker_workflow_thread_lag_seconds";
+
+/// The fields of spans whose texts are written: the ids of this vocabulary, and the names that the SDK has for its own.
+///
+/// No other text of any span reaches a line; see `telemetry`.
+pub const SPAN_FIELDS: &[&str] = &[
+    WORKFLOW_ID,
+    RUN_ID,
+    WORKFLOW_TYPE,
+    ACTIVITY_ID,
+    ACTIVITY_TYPE,
+    TASK_QUEUE,
+    NAMESPACE,
+    "workflow_id",
+    "run_id",
+    "workflow_type",
+    "activity_id",
+    "activity_type",
+    "attempt",
+    "task_queue",
+    "namespace",
+    "temporalWorkflowID",
+    "temporalRunID",
+    "temporalActivityID",
+];

@@ -1,14 +1,18 @@
 //! Logs and metrics of a worker process.
 //!
-//! Logs go to standard error, pretty for a person and JSON for a collector. The SDK's core opens a span
-//! around every activity and workflow with their ids, and [`crate::worker`] opens one with the type and
-//! the attempt in our vocabulary; JSON lines carry all spans, so a line written deep inside an activity
-//! names the workflow it belongs to.
+//! Logs go to standard error, one line for a person or JSON for a collector. [`crate::worker`] opens a span around
+//! every activity with its ids, type and attempt in our vocabulary; a line carries all spans around it, so one written
+//! deep inside an activity names the workflow it belongs to.
+//!
+//! The texts of prompts and answers pass through crates that print what they handle when asked to be talkative, and one
+//! that does so when asked nothing. What of them reaches a line is listed in `trust`; `lines` writes it.
 //!
 //! Metrics have two sources, the SDK's exporter and our own registry, and one page: see [`metrics`].
 
+mod lines;
 pub mod metrics;
 pub mod polls;
+mod trust;
 
 use std::io::IsTerminal as _;
 
@@ -16,11 +20,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer as _,
+    EnvFilter,
+    filter::filter_fn,
     fmt::MakeWriter,
     layer::SubscriberExt as _,
     util::{SubscriberInitExt as _, TryInitError},
 };
+
+use lines::Lines;
 
 use crate::{
     config::{Problem, Validate},
@@ -33,9 +40,13 @@ use crate::{
 pub struct Options {
     /// The form of a log line.
     pub log_format: LogFormat,
-    /// What is logged, as a `tracing` filter such as `info,temporalio_sdk_core=debug`.
+    /// What is logged, as a `tracing` filter. Of other crates than the worker's own, such as the SDK, nothing below INFO is
+    /// logged whatever this says, and no field that could hold a text.
     #[schemars(extend("examples" = ["info,worker_factory=debug"]))]
     pub log_filter: String,
+    /// Lifts that restriction, for a search for a defect away from real data. The SDK's spans and lines hold the texts of
+    /// prompts, documents and answers, at INFO too; the worker warns of it when it starts.
+    pub unsafe_log_payloads: bool,
     /// Whether a panic's message is logged. It quotes the text where a panic is over the boundaries of one; its place in
     /// the code is always logged.
     pub panic_messages: bool,
@@ -59,6 +70,7 @@ impl Default for Options {
         Self {
             log_format: LogFormat::Auto,
             log_filter: "info".to_owned(),
+            unsafe_log_payloads: false,
             panic_messages: false,
         }
     }
@@ -90,7 +102,13 @@ pub fn init(options: &Options) -> Result<(), TryInitError> {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    subscriber(options, json, std::io::stderr).try_init()
+    subscriber(options, json, std::io::stderr).try_init()?;
+    if options.unsafe_log_payloads {
+        tracing::warn!(
+            "telemetry.unsafe_log_payloads is on: this log holds the texts of prompts, documents and answers"
+        );
+    }
+    Ok(())
 }
 
 /// Makes panics log lines like any other, without the text that they might quote.
@@ -116,52 +134,50 @@ fn subscriber<W>(options: &Options, json: bool, writer: W) -> Box<dyn Subscriber
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-    let layer = if json {
-        layer
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(true)
-            .boxed()
-    } else {
-        layer.with_ansi(false).boxed()
+    let unsafe_payloads = options.unsafe_log_payloads;
+    let lines = Lines {
+        json,
+        unsafe_payloads,
     };
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .fmt_fields(lines)
+        .event_format(lines)
+        .with_writer(writer);
     Box::new(
         tracing_subscriber::registry()
             .with(EnvFilter::new(&options.log_filter))
+            .with(filter_fn(move |metadata| {
+                unsafe_payloads || trust::is_let_through(metadata)
+            }))
             .with(layer),
     )
 }
 
+/// Gives what is logged meanwhile, for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) fn captured(options: &Options, json: bool, act: impl FnOnce()) -> String {
     use std::{
-        io,
-        sync::{Arc, Mutex},
+        io::{Read as _, Seek as _},
+        sync::Arc,
     };
 
-    use super::{Options, subscriber};
+    let mut log = tempfile::tempfile().unwrap();
+    let writer = Arc::new(log.try_clone().unwrap());
+    tracing::subscriber::with_default(subscriber(options, json, writer), act);
+    let mut text = String::new();
+    log.rewind().unwrap();
+    log.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, captured};
     use crate::{config::Validate as _, fields};
 
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged(options: &Options, json: bool) -> String {
-        let captured = Captured::default();
-        let writer = captured.clone();
-        tracing::subscriber::with_default(subscriber(options, json, move || writer.clone()), || {
+        captured(options, json, || {
             let span = tracing::info_span!(
                 "activity",
                 { fields::WORKFLOW_ID } = "wf-1",
@@ -169,9 +185,7 @@ mod tests {
             );
             span.in_scope(|| tracing::info!({ fields::ATTEMPT } = 2, "called"));
             tracing::debug!("hidden");
-        });
-        let bytes = captured.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        })
     }
 
     #[test]
@@ -201,16 +215,13 @@ mod tests {
     #[test]
     fn a_panic_is_a_log_line_that_quotes_nothing_unless_asked_to() {
         let panicked = |options: &Options| {
-            let captured = Captured::default();
-            let writer = captured.clone();
             let before = std::panic::take_hook();
             super::log_panics(options);
-            tracing::subscriber::with_default(subscriber(options, true, move || writer.clone()), || {
+            let text = captured(options, true, || {
                 assert!(std::panic::catch_unwind(|| panic!("the prompt says hello")).is_err());
             });
             std::panic::set_hook(before);
-            let bytes = captured.0.lock().unwrap().clone();
-            String::from_utf8(bytes).unwrap()
+            text
         };
         let text = panicked(&Options::default());
         assert!(

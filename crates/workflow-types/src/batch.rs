@@ -8,7 +8,7 @@ use crate::{
         BlobRef, Content, GenerationParameters, LlmBatchInput, LlmBatchItem, LlmBatchProgress,
         LlmPipelineInput, content::Source,
     },
-    request::{PipelineRequest, collect, parse_blob, parse_deadline},
+    request::{Budget, Fallback, ModelRef, PipelineRequest, collect, parse_blob, parse_deadline},
 };
 
 const DEFAULT_DEADLINE_SECONDS: i32 = 86_400;
@@ -27,6 +27,12 @@ pub struct BatchRequest {
     pub page_items: i32,
     /// When to give up.
     pub deadline: Duration,
+    /// What the whole file may spend.
+    pub budget: Budget,
+    /// The model that items ask first.
+    pub model: ModelRef,
+    /// Which models follow when one fails.
+    pub fallback: Fallback,
     /// What an earlier run handed on.
     pub progress: Option<LlmBatchProgress>,
 }
@@ -46,7 +52,7 @@ impl BatchRequest {
             None
         };
         let defaults = input.defaults.unwrap_or_default();
-        check_defaults(&defaults, &mut problems);
+        let probed = check_defaults(&defaults, &mut problems);
         let window = in_range("window", input.window, 16, 200, &mut problems);
         let page_items = in_range("pageItems", input.page_items, 100, 500, &mut problems);
         let deadline = parse_deadline(
@@ -55,13 +61,23 @@ impl BatchRequest {
             LONGEST_DEADLINE_SECONDS,
             &mut problems,
         );
-        let Some(items) = items else { return Err(problems) };
+        let budget = collect(
+            "budget",
+            Budget::parse(input.budget.unwrap_or_default()),
+            &mut problems,
+        );
+        let (Some(items), Some(budget), Some(probed)) = (items, budget, probed) else {
+            return Err(problems);
+        };
         problems.or(Self {
             items,
             defaults,
             window: usize::try_from(window).unwrap_or(1),
             page_items,
             deadline,
+            budget,
+            model: probed.model,
+            fallback: probed.fallback,
             progress: input.progress,
         })
     }
@@ -102,9 +118,27 @@ fn merge_parameters(
 }
 
 /// The defaults have no content of their own; with a stand-in for it they have to be a request that can run.
-fn check_defaults(defaults: &LlmPipelineInput, problems: &mut Problems) {
+fn check_defaults(defaults: &LlmPipelineInput, problems: &mut Problems) -> Option<PipelineRequest> {
     if defaults.content.is_some() {
         problems.at("defaults.content", "must be unset; each item brings its own");
+    }
+    if defaults.budget.is_some() {
+        problems.at(
+            "defaults.budget",
+            "must be unset; set budget, which the items share",
+        );
+    }
+    if defaults.stream.is_some() {
+        problems.at(
+            "defaults.stream",
+            "must be unset; the answers of a batch can't be followed",
+        );
+    }
+    if defaults.account.is_some() {
+        problems.at(
+            "defaults.account",
+            "must be unset; the items' account is the batch",
+        );
     }
     let stand_in = Content {
         source: Some(Source::Text("x".into())),
@@ -113,9 +147,7 @@ fn check_defaults(defaults: &LlmPipelineInput, problems: &mut Problems) {
         content: Some(stand_in),
         ..defaults.clone()
     };
-    if let Err(found) = PipelineRequest::parse(probe) {
-        problems.extend_below("defaults", found);
-    }
+    collect("defaults", PipelineRequest::parse(probe), problems)
 }
 
 fn in_range(name: &str, value: Option<i32>, default: i32, most: i32, problems: &mut Problems) -> i32 {

@@ -17,9 +17,15 @@ pub const DISCARD_STAGED_LATER: &str = "DiscardStagedWorkflow";
 
 /// The signal that stops a run and cleans up after it.
 pub const CANCEL: &str = "cancel";
+/// The signal by which a batch tells its items of a raised budget.
+pub const BUDGET_RAISED: &str = "budgetRaised";
+/// The update that gives a run more money, tokens or time.
+pub const RAISE_BUDGET: &str = "raiseBudget";
+/// The update that brings a person's decision about an answer.
+pub const REVIEW: &str = "review";
 /// The query that says where a run is.
 pub const STATUS: &str = "status";
-/// The query that says how many tokens a run used.
+/// The query that says what a run used, in tokens and money.
 pub const USAGE: &str = "usage";
 
 /// One model call through the effect journal.

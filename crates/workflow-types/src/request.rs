@@ -7,16 +7,24 @@ use std::{fmt, time::Duration};
 
 use crate::{
     problem::Problems,
-    proto::{LlmPipelineInput, OnUnknown, Placement, Preprocessing},
+    proto::{LlmPipelineInput, OnUnknown, Placement, StreamSpec},
 };
 
+mod budget;
 mod content;
 mod output;
 mod parameters;
+mod preparation;
+mod review;
+mod route;
 
+pub use budget::{Allowed, Budget, LARGEST_AMOUNT, from_double, to_double};
 pub use content::{ContentSource, INLINE_LIMIT_BYTES, parse_blob, parse_content};
 pub use output::{Format, JsonFormat, Output, SCHEMA_LIMIT_BYTES};
 pub use parameters::Parameters;
+pub use preparation::Preparation;
+pub use review::{Decision, Review};
+pub use route::{Fallback, MOST_FALLBACKS};
 
 /// The model that is used when a request names none.
 pub const DEFAULT_MODEL: &str = "local/smollm2-135m-instruct";
@@ -24,9 +32,14 @@ pub const DEFAULT_MODEL: &str = "local/smollm2-135m-instruct";
 pub const INSTRUCTION_LIMIT_BYTES: usize = 16 * 1024;
 /// The longest a tenant's name may be.
 pub const TENANT_LIMIT_BYTES: usize = 64;
+/// The longest a person's or a decision's name may be, in bytes.
+pub const NAME_LIMIT_BYTES: usize = 128;
+/// The longest a reason or a comment may be, in bytes.
+pub const REASON_LIMIT_BYTES: usize = 1024;
 
 const DEFAULT_DEADLINE_SECONDS: i32 = 3_600;
 const LONGEST_DEADLINE_SECONDS: i32 = 86_400;
+const DEFAULT_FLUSH_MILLISECONDS: i32 = 250;
 
 /// One request to a model, ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +66,16 @@ pub struct PipelineRequest {
     pub on_unknown: OnUnknown,
     /// When to give up.
     pub deadline: Duration,
+    /// What may be spent.
+    pub budget: Budget,
+    /// The run whose budget pays, when it is not this one.
+    pub account: Option<String>,
+    /// Which models follow when one fails.
+    pub fallback: Fallback,
+    /// Whether a person looks at the answer.
+    pub review: Option<Review>,
+    /// How often a part of the answer is made readable while it is generated; never unless asked for.
+    pub stream_flush: Option<Duration>,
 }
 
 impl PipelineRequest {
@@ -61,8 +84,9 @@ impl PipelineRequest {
     /// # Errors
     ///
     /// Every value that can't be used, by its path.
-    pub fn parse(input: LlmPipelineInput) -> Result<Self, Problems> {
+    pub fn parse(mut input: LlmPipelineInput) -> Result<Self, Problems> {
         let mut problems = Problems::new();
+        let spending = Spending::take(&mut input);
         let instruction = bounded_text("instruction", input.instruction, &mut problems);
         let system = bounded_text("system", input.system, &mut problems);
         let content = collect("content", parse_content(input.content), &mut problems);
@@ -91,17 +115,13 @@ impl PipelineRequest {
             LONGEST_DEADLINE_SECONDS,
             &mut problems,
         );
-        let (Some(content), Some(model), Some(parameters), Some(output), Some(preprocessing)) =
-            (content, model, parameters, output, preprocessing)
+        let spending = spending.parse(model.as_ref(), &mut problems);
+        let (Some(content), Some(model), Some(parameters), Some(output), Some(preprocessing), Some(spending)) =
+            (content, model, parameters, output, preprocessing, spending)
         else {
             return Err(problems);
         };
-        if placement == Placement::AiWorker && content.is_reference() {
-            problems.at(
-                "placement",
-                "content by reference runs on the data-worker; leave placement out or send the text inline",
-            );
-        }
+        check_placement(placement, &content, &mut problems);
         problems.or(Self {
             instruction,
             system,
@@ -114,6 +134,11 @@ impl PipelineRequest {
             tenant,
             on_unknown,
             deadline,
+            budget: spending.budget,
+            account: input.account.filter(|account| !account.is_empty()),
+            fallback: spending.fallback,
+            review: spending.review,
+            stream_flush: spending.stream_flush,
         })
     }
 }
@@ -169,62 +194,80 @@ impl fmt::Display for ModelRef {
     }
 }
 
-/// What happens to the text before the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preparation {
-    /// Whether to normalise.
-    pub normalize: bool,
-    /// Tokens a chunk may hold, when less than the window.
-    pub chunk_tokens: Option<u32>,
-    /// Tokens that neighbouring chunks share.
-    pub chunk_overlap_tokens: u32,
-    /// Chunks in flight at once.
-    pub max_concurrent_chunks: usize,
-    /// What to do with the joined answers.
-    pub reduce_instruction: Option<String>,
+/// What a request may cost and who stands in, as it was sent.
+struct Spending {
+    budget: Option<crate::proto::Budget>,
+    fallback_models: Vec<String>,
+    fallback_on: Vec<String>,
+    fallback_patience_seconds: Option<i32>,
+    review: Option<crate::proto::ReviewSpec>,
+    stream: Option<StreamSpec>,
 }
 
-impl Preparation {
-    /// Parses what a caller sent.
-    ///
-    /// # Errors
-    ///
-    /// Every value that can't be used, by its path.
-    pub fn parse(input: Preprocessing) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let chunk_tokens = input.chunk_tokens.map(|tokens| {
-            u32::try_from(tokens)
-                .ok()
-                .filter(|tokens| *tokens >= 16)
-                .unwrap_or_else(|| {
-                    problems.at("chunkTokens", "must be at least 16");
-                    16
-                })
-        });
-        let overlap = input.chunk_overlap_tokens.unwrap_or(0);
-        let chunk_overlap_tokens = u32::try_from(overlap).unwrap_or_else(|_| {
-            problems.at("chunkOverlapTokens", "must not be negative");
-            0
-        });
-        if chunk_tokens.is_some_and(|tokens| chunk_overlap_tokens > tokens / 2) {
-            problems.at("chunkOverlapTokens", "must be at most half of chunkTokens");
+/// The same with valid values only.
+struct ParsedSpending {
+    budget: Budget,
+    fallback: Fallback,
+    review: Option<Review>,
+    stream_flush: Option<Duration>,
+}
+
+impl Spending {
+    fn take(input: &mut LlmPipelineInput) -> Self {
+        Self {
+            budget: input.budget.take(),
+            fallback_models: std::mem::take(&mut input.fallback_models),
+            fallback_on: std::mem::take(&mut input.fallback_on),
+            fallback_patience_seconds: input.fallback_patience_seconds,
+            review: input.review.take(),
+            stream: input.stream.take(),
         }
-        let wanted = input.max_concurrent_chunks.unwrap_or(4);
-        let max_concurrent_chunks = usize::try_from(wanted)
-            .ok()
-            .filter(|count| (1..=64).contains(count))
-            .unwrap_or_else(|| {
-                problems.at("maxConcurrentChunks", "must be 1 to 64");
-                1
-            });
-        let reduce_instruction = bounded_text("reduceInstruction", input.reduce_instruction, &mut problems);
-        problems.or(Self {
-            normalize: input.normalize.unwrap_or(true),
-            chunk_tokens,
-            chunk_overlap_tokens,
-            max_concurrent_chunks,
-            reduce_instruction,
+    }
+
+    fn parse(self, model: Option<&ModelRef>, problems: &mut Problems) -> Option<ParsedSpending> {
+        let budget = collect("budget", Budget::parse(self.budget.unwrap_or_default()), problems);
+        let fallback = Fallback::parse(
+            model,
+            &self.fallback_models,
+            &self.fallback_on,
+            self.fallback_patience_seconds,
+        );
+        let fallback = fallback.map_err(|found| problems.extend(found)).ok();
+        let review = self
+            .review
+            .and_then(|spec| collect("review", Review::parse(spec), problems));
+        let stream_flush = self.stream.map(|spec| parse_flush(spec, problems));
+        Some(ParsedSpending {
+            budget: budget?,
+            fallback: fallback?,
+            review,
+            stream_flush,
         })
+    }
+}
+
+fn parse_flush(spec: StreamSpec, problems: &mut Problems) -> Duration {
+    let milliseconds = spec.flush_milliseconds.unwrap_or(DEFAULT_FLUSH_MILLISECONDS);
+    if !(100..=5_000).contains(&milliseconds) {
+        problems.at("stream.flushMilliseconds", "must be 100 to 5,000");
+    }
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+}
+
+/// Checks who acts: a name, so that what was done has one.
+pub(crate) fn parse_actor(actor: &str, problems: &mut Problems) {
+    if actor.trim().is_empty() || actor.len() > NAME_LIMIT_BYTES || actor.chars().any(char::is_control) {
+        problems.at(
+            "actor",
+            format!("must say who acts, in 1 to {NAME_LIMIT_BYTES} bytes"),
+        );
+    }
+}
+
+/// Checks a reason that is kept.
+pub(crate) fn bounded_reason(name: &str, text: Option<&str>, problems: &mut Problems) {
+    if text.is_some_and(|text| text.len() > REASON_LIMIT_BYTES) {
+        problems.at(name, format!("is longer than {REASON_LIMIT_BYTES} bytes"));
     }
 }
 
@@ -275,6 +318,15 @@ fn bounded_text(name: &str, text: Option<String>, problems: &mut Problems) -> Op
         );
     }
     Some(text)
+}
+
+fn check_placement(placement: Placement, content: &ContentSource, problems: &mut Problems) {
+    if placement == Placement::AiWorker && content.is_reference() {
+        problems.at(
+            "placement",
+            "content by reference runs on the data-worker; leave placement out or send the text inline",
+        );
+    }
 }
 
 fn parse_model(text: Option<&str>, problems: &mut Problems) -> Option<ModelRef> {

@@ -34,6 +34,12 @@ impl RunScope {
         format!("{}/clean-up/{}", self.workflow_id, self.first_run_id)
     }
 
+    /// Gives the name of the run's budget: what every call counts against that is made for it, its children's included.
+    pub fn account(&self) -> String {
+        let parts = [&self.namespace, &self.workflow_id, &self.first_run_id].map(|part| key_part(part));
+        format!("run:{}", parts.join("/"))
+    }
+
     /// Gives the prefix under which the run stages data: `runs/<workflow id>/<first run id>/`.
     pub fn stage_prefix(&self) -> String {
         format!(
@@ -86,6 +92,7 @@ mod tests {
         let scope = RunScope::new("default", "llm/a b", "run-1");
         assert_eq!(scope.effect_key("call/0"), "default/llm%2Fa b/run-1/call/0");
         assert_eq!(scope.stage_prefix(), "runs/llm%2Fa%20b/run-1/");
+        assert_eq!(scope.account(), "run:default/llm%2Fa b/run-1");
         assert_eq!(scope.clean_up_id(), "llm/a b/clean-up/run-1");
     }
 

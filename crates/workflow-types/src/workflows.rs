@@ -3,13 +3,16 @@
 //! A client needs the types without the code, so each workflow is declared here and implemented in `ai-workflows`; a
 //! test over there holds the two against each other.
 
-use temporalio_common::{HasWorkflowDefinition, QueryDefinition, SignalDefinition, WorkflowDefinition};
+use temporalio_common::{
+    HasWorkflowDefinition, QueryDefinition, SignalDefinition, UpdateDefinition, WorkflowDefinition,
+};
 
 use crate::{
     names,
     proto::{
-        CancelRequest, DiscardStagedInput, DiscardStagedOutput, LlmBatchInput, LlmBatchOutput,
-        LlmBatchStatus, LlmPipelineInput, LlmPipelineOutput, LlmPipelineStatus, Usage,
+        BudgetState, CancelRequest, DiscardStagedInput, DiscardStagedOutput, LlmBatchInput, LlmBatchOutput,
+        LlmBatchStatus, LlmPipelineInput, LlmPipelineOutput, LlmPipelineStatus, RaiseBudget, ReviewDecision,
+        ReviewReceipt, Usage,
     },
     wire::Wire,
 };
@@ -113,5 +116,46 @@ impl<W: WorkflowDefinition> QueryDefinition for UsageQuery<W> {
 
     fn name(&self) -> &str {
         names::USAGE
+    }
+}
+
+/// The update `raiseBudget` of a workflow.
+#[derive(Debug, Clone, Copy)]
+pub struct RaiseBudgetUpdate<W>(pub W);
+
+impl<W: WorkflowDefinition> UpdateDefinition for RaiseBudgetUpdate<W> {
+    type Workflow = W;
+    type Input = Wire<RaiseBudget>;
+    type Output = Wire<BudgetState>;
+
+    fn name(&self) -> &str {
+        names::RAISE_BUDGET
+    }
+}
+
+/// The update `review` of a pipeline.
+#[derive(Debug, Clone, Copy)]
+pub struct ReviewUpdate;
+
+impl UpdateDefinition for ReviewUpdate {
+    type Workflow = LlmPipeline;
+    type Input = Wire<ReviewDecision>;
+    type Output = Wire<ReviewReceipt>;
+
+    fn name(&self) -> &str {
+        names::REVIEW
+    }
+}
+
+/// The signal `budgetRaised`, by which a batch tells its items.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetRaised;
+
+impl SignalDefinition for BudgetRaised {
+    type Workflow = LlmPipeline;
+    type Input = Wire<BudgetState>;
+
+    fn name(&self) -> &str {
+        names::BUDGET_RAISED
     }
 }

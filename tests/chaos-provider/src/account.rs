@@ -3,17 +3,20 @@
 //! A call is two lines, one when it was received and one when it ended, because the first must be durable before the
 //! answer starts: an account written at the end would miss exactly the calls that a crash test is about.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
 
+use crate::call::Protocol;
 use crate::provider::Error;
 
+mod keeper;
+
+pub(crate) use keeper::Account;
+
 /// One call that was received.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The call's number, counted from 1 over the life of the log.
     pub seq: u64,
@@ -21,12 +24,18 @@ pub struct Record {
     pub received_unix_ms: u64,
     /// The number of the connection it came on, counted from 1 since the provider started.
     pub connection: u64,
-    /// The model it asks for; empty when the body is no chat request.
+    /// The protocol it is made in.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The model it asks for; empty when the body is no request of the protocol.
     pub model: String,
     /// The value of its marker header.
     pub marker: Option<String>,
     /// The value of its key header.
     pub key: Option<String>,
+    /// The first eight digits of the SHA-256 of the API key that it bears.
+    #[serde(default)]
+    pub api_key: Option<String>,
     /// The SHA-256 of its body, in hexadecimal digits.
     pub body_sha256: String,
     /// The tokens of its prompt, as this provider counts them.
@@ -35,29 +44,63 @@ pub struct Record {
     pub stream: bool,
     /// The place in the script of the rule it took, counted from 0; none for a normal answer.
     pub rule: Option<usize>,
-    /// The kind of the behaviour it got, as scripts write it.
+    /// The place in the script of the chance it met, counted from 0.
+    #[serde(default)]
+    pub chance: Option<usize>,
+    /// The kind of the behaviour it got, as scripts write it; `limited` when an enforced limit refused it.
     pub reply: String,
+    /// The id that its answer bears, or would have.
+    #[serde(default)]
+    pub response_id: String,
     /// How it ended; none while it runs, or when the provider itself was stopped.
     #[serde(skip)]
     pub ending: Option<Ending>,
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// What became of the answer.
     pub outcome: Outcome,
-    /// The tokens of the answer that were handed to the network; a provider bills them whoever reads them.
+    /// The HTTP status that was sent; none when nothing was.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// The tokens of the answer that were handed to the network.
     pub completion_tokens: u32,
+    /// What the call costs.
+    #[serde(default)]
+    pub bill: Bill,
+    /// The SHA-256 of the answer's text, without white space at its ends, in hexadecimal digits; none unless all of it was
+    /// sent.
+    #[serde(default)]
+    pub answer_sha256: Option<String>,
     /// Milliseconds since the call was received.
     pub elapsed_ms: u64,
 }
 
+/// What a call costs, whatever its answer says and whoever read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Tokens of the prompt, with those of the cache.
+    pub prompt_tokens: u32,
+    /// Of these, the tokens that were read from the cache.
+    pub cached_tokens: u32,
+    /// Of these, the tokens that were written to the cache.
+    pub cache_write_tokens: u32,
+    /// Tokens of the answer that were generated, with those that were only thought.
+    pub completion_tokens: u32,
+    /// Of these, the tokens that were only thought.
+    pub reasoning_tokens: u32,
+    /// The money, in millionths of the currency unit, rounded up.
+    pub cost_micros: u64,
+}
+
 /// What became of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Its last byte was handed to the network while the client was there.
+    #[default]
     Sent,
     /// The client closed the connection before the end.
     ClientLeft,
@@ -68,7 +111,11 @@ pub enum Outcome {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
-    Received(Record),
+    Started {
+        unix_ms: u64,
+        seed: u64,
+    },
+    Received(Box<Record>),
     Ended {
         seq: u64,
         #[serde(flatten)]
@@ -98,79 +145,17 @@ pub fn read_log(path: &Path) -> Result<Vec<Record>, Error> {
             source,
         };
         match serde_json::from_str(line).map_err(bad)? {
-            Line::Received(record) => records.push(record),
+            Line::Started { .. } => {}
+            Line::Received(record) => records.push(*record),
             Line::Ended { seq, ending } => set_ending(&mut records, seq, ending),
         }
     }
     Ok(records)
 }
 
-/// Notes how a call ended.
-pub(crate) fn set_ending(records: &mut [Record], seq: u64, ending: Ending) {
-    if let Some(record) = records.iter_mut().find(|record| record.seq == seq) {
-        record.ending = Some(ending);
-    }
-}
-
-/// The file behind the account, or nothing.
-#[derive(Debug)]
-pub(crate) struct Log {
-    file: Option<File>,
-}
-
-impl Log {
-    /// Opens the log and gives what it already holds, so that a restarted provider goes on counting.
-    pub(crate) async fn open(path: Option<&PathBuf>) -> Result<(Self, Vec<Record>), Error> {
-        let Some(path) = path else {
-            return Ok((Self { file: None }, Vec::new()));
-        };
-        let failed = |source| Error::Log {
-            path: path.clone(),
-            source,
-        };
-        let records = if path.exists() {
-            read_log(path)?
-        } else {
-            Vec::new()
-        };
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .await
-            .map_err(failed)?;
-        let whole_lines = fs::read(path)
-            .map_err(failed)?
-            .iter()
-            .rposition(|byte| *byte == b'\n');
-        let end = whole_lines.map_or(0, |last| last + 1);
-        // What a kill left of a line would otherwise become the beginning of the next one.
-        file.set_len(u64::try_from(end).unwrap_or(u64::MAX))
-            .await
-            .map_err(failed)?;
-        Ok((Self { file: Some(file) }, records))
-    }
-
-    /// Writes that a call was received; it is durable when this returns.
-    pub(crate) async fn received(&mut self, record: &Record) -> io::Result<()> {
-        self.write(&Line::Received(record.clone())).await
-    }
-
-    /// Writes how a call ended; it is durable when this returns.
-    pub(crate) async fn ended(&mut self, seq: u64, ending: &Ending) -> io::Result<()> {
-        self.write(&Line::Ended {
-            seq,
-            ending: ending.clone(),
-        })
-        .await
-    }
-
-    async fn write(&mut self, line: &Line) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        file.write_all(&bytes).await?;
-        file.flush().await?;
-        file.sync_data().await
+/// Notes how a call ended; calls are in the order of their numbers.
+fn set_ending(records: &mut [Record], seq: u64, ending: Ending) {
+    if let Ok(place) = records.binary_search_by_key(&seq, |record| record.seq) {
+        records[place].ending = Some(ending);
     }
 }

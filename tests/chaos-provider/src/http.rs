@@ -114,7 +114,12 @@ pub(crate) enum Length {
 }
 
 /// The head of a response.
-pub(crate) fn head(status: u16, content_type: &str, length: Length, more: &[(&str, String)]) -> String {
+pub(crate) fn head(
+    status: u16,
+    content_type: &str,
+    length: Length,
+    more: &[(&'static str, String)],
+) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let mut head = format!(
         "HTTP/1.1 {status} {}\r\ncontent-type: {content_type}\r\ndate: {date}\r\n",
@@ -148,11 +153,16 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
         404 => "Not Found",
+        413 => "Content Too Large",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        529 => "Overloaded",
         _ => "Unknown",
     }
 }

@@ -7,26 +7,34 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::account::Outcome;
-use crate::answer::{Call, Told, refusal};
-use crate::http::{LAST_CHUNK, Length, chunk, head};
-use crate::script::{Answer, Behaviour, Cut, Point, Reply, RetryAfter, Text};
+use crate::call::{Call, Protocol, sha256_hex};
+use crate::http::{LAST_CHUNK, Length, chunk};
+use crate::limits::headers::{Header, date_in};
+use crate::script::{Behaviour, Cut, Point, RetryAfter};
+use crate::told::refusal::Refusal;
+use crate::told::{Source, Tokens, Told};
+
+mod pen;
+mod scene;
+
+use pen::{Pen, Progress};
+pub(crate) use scene::Scene;
 
 const JSON: &str = "application/json";
 const STREAM: &str = "text/event-stream";
 const NOISE: &[u8] = b"{\"id\": \"chatcmpl-\x00\xff\xfe{]\r\n\x1b[0m<<<<<<<";
 const PAGE: &[u8] = b"<!doctype html><html><body><h1>Sign in to continue</h1></body></html>";
 const BLOCK_BYTES: usize = 64 << 10;
+/// Stands in a huge answer where its text belongs, so that the answer around it is an ordinary one.
+const GAP: &str = "<gap>";
 
 /// What is done with the connection after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,39 +52,62 @@ pub(crate) enum After {
 pub(crate) struct Played {
     pub(crate) outcome: Outcome,
     pub(crate) after: After,
-    pub(crate) tokens: u32,
+    pub(crate) status: Option<u16>,
+    /// The tokens that were handed to the network.
+    pub(crate) sent: u32,
+    /// What it costs.
+    pub(crate) cost: Tokens,
+    /// The digest of the answer's text, if all of it was told.
+    pub(crate) answer_sha256: Option<String>,
 }
 
 /// Plays the reply to a call and watches the client meanwhile.
 pub(crate) async fn play(
     stream: &mut TcpStream,
-    call: &Call,
-    seq: u64,
-    reply: &Reply,
+    scene: &Scene,
     gates: watch::Receiver<BTreeSet<String>>,
 ) -> Played {
     let (mut reader, writer) = stream.split();
-    let tokens = AtomicU32::new(0);
+    let progress = Progress::default();
+    let behaviour = &scene.reply.behaviour;
+    let source = Source {
+        seq: scene.seq,
+        response_id: &scene.response_id,
+        call: &scene.call,
+        cached: scene.cached,
+        written: scene.written,
+    };
+    let told = Told::new(&source, &behaviour.answer(), behaviour.ignores_limit());
+    let whole = told.cost;
+    let digest = matches!(behaviour, Behaviour::Answer(_)).then(|| sha256_hex(told.text().trim().as_bytes()));
     let mut stage = Stage {
-        writer,
-        call,
-        seq,
-        tokens: &tokens,
+        pen: Pen {
+            writer,
+            progress: &progress,
+            headers: &scene.headers,
+            bytes_per_second: scene.reply.bytes_per_second,
+        },
+        scene,
+        whole,
     };
     let (outcome, after) = tokio::select! {
         // The client first: when it left, that the last write went well means nothing.
         biased;
         () = left(&mut reader) => (Outcome::ClientLeft, After::Close),
-        ended = stage.perform(reply, gates) => match ended {
+        ended = stage.perform(told, gates) => match ended {
             Ok(After::Keep) => (Outcome::Sent, After::Keep),
             Ok(after) => (Outcome::Cut, after),
             Err(_) => (Outcome::ClientLeft, After::Close),
         },
     };
+    let cost = stage.settle();
     Played {
         outcome,
         after,
-        tokens: tokens.into_inner(),
+        status: progress.status(),
+        sent: progress.sent(),
+        cost,
+        answer_sha256: digest.filter(|_| outcome == Outcome::Sent),
     }
 }
 
@@ -88,101 +119,95 @@ async fn left(reader: &mut ReadHalf<'_>) {
 }
 
 struct Stage<'a> {
-    writer: WriteHalf<'a>,
-    call: &'a Call,
-    seq: u64,
-    tokens: &'a AtomicU32,
+    pen: Pen<'a>,
+    scene: &'a Scene,
+    /// What the whole answer would cost.
+    whole: Tokens,
 }
 
 impl Stage<'_> {
     async fn perform(
         &mut self,
-        reply: &Reply,
+        told: Told,
         mut gates: watch::Receiver<BTreeSet<String>>,
     ) -> io::Result<After> {
-        pause(reply.delay_ms).await;
+        let Scene {
+            reply, dice, call, ..
+        } = self.scene;
+        pause(Duration::from_millis(reply.delay_ms)).await;
+        if let Some(latency) = reply.latency {
+            pause(latency.draw(dice, "latency", 0)).await;
+        }
         if let Some(gate) = &reply.gate {
             let opened = gates.wait_for(|open| open.contains(gate)).await;
             opened.map_err(io::Error::other)?;
         }
         match &reply.behaviour {
-            Behaviour::Answer(answer) => self.answer(answer).await,
-            Behaviour::RateLimited { retry_after } => {
-                self.json(429, &refusal(429, None), &retry_headers(*retry_after))
-                    .await
-            }
+            Behaviour::Answer(answer) => self.answer(&told, answer.token_delay_ms).await,
+            Behaviour::RateLimited { retry_after } => self.refuse(429, None, *retry_after).await,
+            Behaviour::Overloaded { retry_after } => self.refuse(529, None, *retry_after).await,
             Behaviour::Refused { status, code } => {
-                self.json(*status, &refusal(*status, code.as_deref()), &[]).await
+                self.refuse(*status, code.as_deref(), RetryAfter::None).await
             }
             Behaviour::Cut {
                 after,
                 how,
                 token_delay_ms,
-            } => self.cut(*after, *how, *token_delay_ms).await,
-            Behaviour::StreamError { after_tokens } => self.stream_error(*after_tokens).await,
-            Behaviour::Garbage if self.call.stream => {
-                self.whole(200, STREAM, &[b"data: ", NOISE, b"\n\n"].concat())
+            } => self.cut(&told, *after, *how, *token_delay_ms).await,
+            Behaviour::Truncated { after_tokens } => self.truncated(&told, *after_tokens).await,
+            Behaviour::StreamError { .. } => self.stream_error(&told).await,
+            Behaviour::Garbage if call.stream => {
+                self.send(200, STREAM, &[b"data: ", NOISE, b"\n\n"].concat(), &[])
                     .await
             }
-            Behaviour::Garbage => self.whole(200, JSON, NOISE).await,
-            Behaviour::Html { status } => self.whole(*status, "text/html; charset=utf-8", PAGE).await,
-            Behaviour::Huge { bytes } => self.huge(*bytes).await,
+            Behaviour::Garbage => self.send(200, JSON, NOISE, &[]).await,
+            Behaviour::Html { status } => self.send(*status, "text/html; charset=utf-8", PAGE, &[]).await,
+            Behaviour::Huge { bytes } => self.huge(told, *bytes).await,
         }
     }
 
-    async fn answer(&mut self, answer: &Answer) -> io::Result<After> {
-        let told = Told::new(self.seq, self.call, answer);
-        if !self.call.stream {
-            for _ in &told.tokens {
-                pause(answer.token_delay_ms).await;
+    async fn answer(&mut self, told: &Told, token_delay_ms: u64) -> io::Result<After> {
+        if !self.scene.call.stream {
+            self.think(told);
+            for place in 0..told.tokens.len() {
+                self.generate(place, token_delay_ms).await;
             }
-            self.count(told.tokens.len());
-            return self.json(200, &told.whole(), &[]).await;
+            self.pen
+                .progress
+                .add_sent(told.cost.completion - told.cost.reasoning);
+            return self
+                .send(200, JSON, told.whole().to_string().as_bytes(), &[])
+                .await;
         }
-        self.head(200, STREAM, Length::Chunked, &[]).await?;
-        self.tokens(&told, told.tokens.len(), answer.token_delay_ms)
-            .await?;
-        let mut end = event(&told.last_chunk());
-        // The protocol sends the cost of a stream only to who asks for it.
-        if let Some(usage) = told.usage_chunk().filter(|_| self.call.wants_usage) {
-            end.extend(event(&usage));
-        }
-        end.extend(chunk(b"data: [DONE]\n\n"));
-        // In one write: a client that leaves at `[DONE]`, as it may, must not look as if it left before the end.
-        end.extend_from_slice(LAST_CHUNK);
-        self.writer.write_all(&end).await?;
-        Ok(After::Keep)
+        self.pen.head(200, STREAM, Length::Chunked, &[]).await?;
+        self.tell(told, told.tokens.len(), token_delay_ms).await?;
+        self.end(told.ending()).await
     }
 
-    async fn cut(&mut self, after: Point, how: Cut, token_delay_ms: u64) -> io::Result<After> {
-        let shown = if let Point::Tokens(count) = after {
-            count
-        } else {
-            0
-        };
-        // More words than are told, so that the cut is in the middle whatever the limit of the request is.
-        let answer = Answer {
-            text: Text::Words(shown.saturating_add(20)),
-            ..Answer::default()
-        };
-        let unlimited = Call {
-            max_tokens: None,
-            ..self.call.clone()
-        };
-        let told = Told::new(self.seq, &unlimited, &answer);
-        let shown = usize::try_from(shown).unwrap_or(usize::MAX);
-        if !matches!(after, Point::Request) {
-            if self.call.stream {
-                self.head(200, STREAM, Length::Chunked, &[]).await?;
-                self.tokens(&told, shown, token_delay_ms).await?;
-            } else {
+    async fn cut(&mut self, told: &Told, after: Point, how: Cut, token_delay_ms: u64) -> io::Result<After> {
+        let stream = self.scene.call.stream;
+        match after {
+            Point::Request => {}
+            Point::Head | Point::Tokens(_) if stream => {
+                self.pen.head(200, STREAM, Length::Chunked, &[]).await?;
+            }
+            Point::Head => {
                 let body = told.whole().to_string();
-                self.head(200, JSON, Length::Bytes(body.len()), &[]).await?;
-                if matches!(after, Point::Tokens(_)) {
-                    self.count(told.tokens.len());
-                    self.writer.write_all(&body.as_bytes()[..body.len() / 2]).await?;
-                }
+                self.pen.head(200, JSON, Length::Bytes(body.len()), &[]).await?;
             }
+            Point::Tokens(_) => {
+                let body = told.whole().to_string();
+                self.pen.progress.add_generated(told.cost.completion);
+                self.pen.head(200, JSON, Length::Bytes(body.len()), &[]).await?;
+                self.pen.progress.add_sent(told.cost.completion);
+                self.pen.body(&body.as_bytes()[..body.len() / 2]).await?;
+            }
+        }
+        if let Point::Tokens(count) = after
+            && stream
+        {
+            self.tell(told, usize::try_from(count).unwrap_or(usize::MAX), token_delay_ms)
+                .await?;
         }
         match how {
             Cut::Reset => Ok(After::Reset),
@@ -191,127 +216,162 @@ impl Stage<'_> {
         }
     }
 
-    async fn stream_error(&mut self, after_tokens: u32) -> io::Result<After> {
-        if !self.call.stream {
-            return self.json(500, &refusal(500, None), &[]).await;
+    async fn truncated(&mut self, told: &Told, after_tokens: u32) -> io::Result<After> {
+        if !self.scene.call.stream {
+            self.pen.progress.add_generated(told.cost.completion);
+            self.pen.progress.add_sent(told.cost.completion);
+            let body = told.whole().to_string();
+            return self
+                .send(200, JSON, &body.as_bytes()[..body.len() / 2], &[])
+                .await;
         }
-        let answer = Answer {
-            text: Text::Words(after_tokens),
-            ..Answer::default()
+        self.pen.head(200, STREAM, Length::Chunked, &[]).await?;
+        let whole = usize::try_from(after_tokens).unwrap_or(usize::MAX);
+        self.tell(told, whole, 0).await?;
+        let torn = told.tokens.get(whole).map_or("torn", String::as_str);
+        let event = told.event(torn, whole == 0);
+        self.pen.progress.add_generated(1);
+        self.end(vec![event[..event.len() * 3 / 4].to_owned()]).await
+    }
+
+    async fn stream_error(&mut self, told: &Told) -> io::Result<After> {
+        let Call { protocol, stream, .. } = self.scene.call;
+        if !stream {
+            return self.refuse(500, None, RetryAfter::None).await;
+        }
+        self.pen.head(200, STREAM, Length::Chunked, &[]).await?;
+        self.tell(told, told.tokens.len(), 0).await?;
+        let status = match protocol {
+            Protocol::OpenAi => 500,
+            // What this provider's streams mostly break with.
+            Protocol::Anthropic => 529,
         };
-        let told = Told::new(self.seq, self.call, &answer);
-        self.head(200, STREAM, Length::Chunked, &[]).await?;
-        self.tokens(&told, told.tokens.len(), 0).await?;
-        let end = [event(&refusal(500, None)).as_slice(), LAST_CHUNK].concat();
-        self.writer.write_all(&end).await?;
-        Ok(After::Keep)
+        let error = Refusal::new(protocol, self.scene.seq, status, None);
+        self.end(vec![error.event(protocol)]).await
     }
 
     /// One text of so many bytes, written in blocks: the provider must not need the memory that it asks of the client.
-    async fn huge(&mut self, bytes: u64) -> io::Result<After> {
-        let (kind, before, after) = if self.call.stream {
-            (STREAM, event_frame(self.seq), "\"}}]}\n\ndata: [DONE]\n\n")
+    async fn huge(&mut self, told: Told, bytes: u64) -> io::Result<After> {
+        let cost = told.cost;
+        let told = told.with_text(GAP);
+        let (kind, around) = if self.scene.call.stream {
+            let mut events = told.opening();
+            events.push(told.event(GAP, true));
+            events.extend(told.ending());
+            (STREAM, events.concat())
         } else {
-            (JSON, whole_frame(self.seq), "\"}}]}")
+            (JSON, told.whole().to_string())
         };
-        self.count(1);
-        self.head(200, kind, Length::Chunked, &[]).await?;
-        self.writer.write_all(&chunk(before.as_bytes())).await?;
+        let (before, after) = around.split_once(GAP).unwrap_or((around.as_str(), ""));
+        self.pen.progress.add_generated(cost.completion);
+        self.pen.progress.add_sent(cost.completion);
+        self.pen.head(200, kind, Length::Chunked, &[]).await?;
+        self.pen.body(&chunk(before.as_bytes())).await?;
         let block = vec![b'x'; BLOCK_BYTES];
         let mut left = bytes;
         while left > 0 {
             let size = usize::try_from(left).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
-            self.writer.write_all(&chunk(&block[..size])).await?;
+            self.pen.body(&chunk(&block[..size])).await?;
             left -= u64::try_from(size).unwrap_or(left);
         }
-        let end = [chunk(after.as_bytes()).as_slice(), LAST_CHUNK].concat();
-        self.writer.write_all(&end).await?;
-        Ok(After::Keep)
+        self.end(vec![after.to_owned()]).await
     }
 
-    async fn tokens(&mut self, told: &Told, count: usize, delay_ms: u64) -> io::Result<()> {
+    /// Writes what comes before the first token, and so many tokens, each when it is generated.
+    async fn tell(&mut self, told: &Told, count: usize, delay_ms: u64) -> io::Result<()> {
+        self.think(told);
+        let opening: Vec<u8> = told
+            .opening()
+            .iter()
+            .flat_map(|event| chunk(event.as_bytes()))
+            .collect();
+        self.pen.body(&opening).await?;
         for (place, token) in told.tokens.iter().take(count).enumerate() {
-            pause(delay_ms).await;
-            self.writer
-                .write_all(&event(&told.chunk(token, place == 0)))
-                .await?;
-            self.count(1);
+            self.generate(place, delay_ms).await;
+            let event = told.event(token, place == 0);
+            self.pen.body(&chunk(event.as_bytes())).await?;
+            self.pen.progress.add_sent(1);
         }
         Ok(())
     }
 
-    async fn json(&mut self, status: u16, body: &Value, headers: &[(&str, String)]) -> io::Result<After> {
-        let body = body.to_string();
-        self.send(status, JSON, body.as_bytes(), headers).await
+    /// Gives back what the call holds of a limit, and gives what it costs by now.
+    fn settle(&self) -> Tokens {
+        let cost = self.scene.cost(self.whole, self.pen.progress.generated());
+        self.scene.settle(cost);
+        cost
     }
 
-    async fn whole(&mut self, status: u16, content_type: &str, body: &[u8]) -> io::Result<After> {
-        self.send(status, content_type, body, &[]).await
+    fn think(&self, told: &Told) {
+        self.pen.progress.add_generated(told.cost.reasoning);
     }
 
-    async fn send(
+    /// Takes the time of one token.
+    async fn generate(&self, place: usize, delay_ms: u64) {
+        pause(Duration::from_millis(delay_ms)).await;
+        if let Some(latency) = self.scene.token_latency {
+            let place = u64::try_from(place).unwrap_or(u64::MAX);
+            pause(latency.draw(&self.scene.dice, "token", place)).await;
+        }
+        self.pen.progress.add_generated(1);
+    }
+
+    /// Ends a body of chunks with these events.
+    async fn end(&mut self, events: Vec<String>) -> io::Result<After> {
+        let mut parts: Vec<Vec<u8>> = events.iter().map(|event| chunk(event.as_bytes())).collect();
+        match parts.last_mut() {
+            Some(last) => last.extend_from_slice(LAST_CHUNK),
+            None => parts.push(LAST_CHUNK.to_vec()),
+        }
+        self.finish(&parts).await
+    }
+
+    async fn refuse(
         &mut self,
         status: u16,
-        kind: &str,
-        body: &[u8],
-        more: &[(&str, String)],
+        code: Option<&str>,
+        retry_after: RetryAfter,
     ) -> io::Result<After> {
-        self.head(status, kind, Length::Bytes(body.len()), more).await?;
-        self.writer.write_all(body).await?;
-        Ok(After::Keep)
-    }
-
-    async fn head(
-        &mut self,
-        status: u16,
-        kind: &str,
-        length: Length,
-        more: &[(&str, String)],
-    ) -> io::Result<()> {
-        self.writer
-            .write_all(head(status, kind, length, more).as_bytes())
+        let refusal = Refusal::new(self.scene.call.protocol, self.scene.seq, status, code);
+        let body = refusal.body.to_string();
+        self.send(refusal.status, JSON, body.as_bytes(), &retry_headers(retry_after))
             .await
     }
 
-    fn count(&self, tokens: usize) {
-        self.tokens
-            .fetch_add(u32::try_from(tokens).unwrap_or(u32::MAX), Ordering::Relaxed);
+    async fn send(&mut self, status: u16, kind: &str, body: &[u8], more: &[Header]) -> io::Result<After> {
+        self.pen
+            .head(status, kind, Length::Bytes(body.len()), more)
+            .await?;
+        let (before, last) = body.split_at(body.len().saturating_sub(1));
+        self.finish(&[before.to_vec(), last.to_vec()]).await
+    }
+
+    /// Writes the last parts of a body. The very last goes out at once, and without a speed all do: a client that
+    /// leaves at the mark of the end, as it may, must not look as if it left before the end. The limit is free before
+    /// that, because the client may come back before this provider runs again.
+    async fn finish(&mut self, parts: &[Vec<u8>]) -> io::Result<After> {
+        let is_slow = self.pen.bytes_per_second.is_some();
+        let (before, last) = parts.split_at(if is_slow { parts.len() - 1 } else { 0 });
+        for part in before {
+            self.pen.body(part).await?;
+        }
+        self.settle();
+        self.pen.at_once(&last.concat()).await?;
+        Ok(After::Keep)
     }
 }
 
-async fn pause(milliseconds: u64) {
-    if milliseconds > 0 {
-        sleep(Duration::from_millis(milliseconds)).await;
+async fn pause(length: Duration) {
+    if !length.is_zero() {
+        sleep(length).await;
     }
 }
 
-fn event(value: &Value) -> Vec<u8> {
-    chunk(format!("data: {value}\n\n").as_bytes())
-}
-
-fn retry_headers(retry_after: RetryAfter) -> Vec<(&'static str, String)> {
+fn retry_headers(retry_after: RetryAfter) -> Vec<Header> {
     match retry_after {
         RetryAfter::None => Vec::new(),
         RetryAfter::Seconds(seconds) => vec![("retry-after", seconds.to_string())],
         RetryAfter::Millis(millis) => vec![("retry-after-ms", millis.to_string())],
-        RetryAfter::Date(seconds) => {
-            let date = SystemTime::now() + Duration::from_secs(seconds);
-            vec![("retry-after", httpdate::fmt_http_date(date))]
-        }
+        RetryAfter::Date(seconds) => vec![("retry-after", date_in(seconds))],
     }
-}
-
-/// The JSON of a whole answer up to its text.
-fn whole_frame(seq: u64) -> String {
-    let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2});
-    format!(
-        r#"{{"id":"chatcmpl-{seq}","object":"chat.completion","usage":{usage},"choices":[{{"index":0,"finish_reason":"stop","message":{{"role":"assistant","content":""#
-    )
-}
-
-/// A stream of one event up to its text.
-fn event_frame(seq: u64) -> String {
-    format!(
-        r#"data: {{"id":"chatcmpl-{seq}","object":"chat.completion.chunk","choices":[{{"index":0,"finish_reason":"stop","delta":{{"content":""#
-    )
 }

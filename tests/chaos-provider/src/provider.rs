@@ -1,22 +1,26 @@
-//! The provider that a test holds: a port, a script that may be exchanged, and the account.
+//! The provider that a test holds: a port, a script that may be exchanged, limits, and the account.
 
-use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-use crate::account::{Ending, Log, Record, set_ending};
-use crate::answer::{Call, sha256_hex};
-use crate::http::{Incoming, Length, head, read_request};
-use crate::play::{After, Played, play};
-use crate::script::{Behaviour, Deck, Reply, Script};
+use crate::account::{Account, Record};
+use crate::bill::Price;
+use crate::clock::{Clock, unix_ms};
+use crate::limits::{Limit, Limits};
+use crate::script::{Deck, Script};
+
+mod desk;
+mod serving;
+
+use desk::Desk;
+use serving::{Shared, serve};
 
 /// The header by whose value a [`When`](crate::When) may choose requests.
 pub const MARKER_HEADER: &str = "x-chaos-marker";
@@ -50,6 +54,12 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A chance of the script cannot be one.
+    #[error("chances[{place}] of the script is not within 100 per cent with those before it; lower it")]
+    Chance {
+        /// Its place among the chances, counted from 0.
+        place: usize,
+    },
 }
 
 /// How a provider is started.
@@ -61,6 +71,12 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// What it does with which request.
     pub script: Script,
+    /// What it lets through; for each request the first that is for its model holds.
+    pub limits: Vec<Limit>,
+    /// What it charges; for each call the first that is for its model counts.
+    pub prices: Vec<Price>,
+    /// What chances and latencies are drawn by; one is made up when absent.
+    pub seed: Option<u64>,
     /// The key that a request must bear; any or none when absent. A wrong key is answered with 401.
     pub api_key: Option<String>,
     /// The header whose value is noted as the key of a call.
@@ -73,6 +89,9 @@ impl Default for Options {
             port: 0,
             log: None,
             script: Script::default(),
+            limits: Vec::new(),
+            prices: Vec::new(),
+            seed: None,
             api_key: None,
             key_header: "idempotency-key".to_owned(),
         }
@@ -83,58 +102,46 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Provider {
     address: SocketAddr,
+    seed: u64,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    desk: Mutex<Desk>,
-    records: watch::Sender<Vec<Record>>,
-    gates: watch::Sender<BTreeSet<String>>,
-    api_key: Option<String>,
-    key_header: String,
-}
-
-/// What is decided and written for one request at a time, so that the log has the order of the script.
-#[derive(Debug)]
-struct Desk {
-    deck: Deck,
-    log: Log,
 }
 
 impl Provider {
     /// Starts a provider; it takes requests when this returns.
     ///
     /// # Errors
-    /// [`Error::Listen`] when the port is taken, [`Error::Log`] or [`Error::LogLine`] when the log is unusable.
+    /// [`Error::Listen`] when the port is taken, [`Error::Log`] or [`Error::LogLine`] when the log is unusable,
+    /// [`Error::Chance`] when the script's chances are above 100 per cent.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let Options {
-            port,
-            log,
-            script,
-            api_key,
-            key_header,
-        } = options;
-        let (log, records) = Log::open(log.as_ref()).await?;
+        let port = options.port;
+        if let Some(place) = options.script.impossible_chance() {
+            return Err(Error::Chance { place });
+        }
+        let seed = options
+            .seed
+            .unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let listen = |source| Error::Listen { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let account = Account::open(options.log.as_ref(), unix_ms(), seed)?;
+        let records = account.records().borrow().clone();
+        let desk = Desk::new(options.script, Limits::new(options.limits), seed, &records);
         let shared = Arc::new(Shared {
-            desk: Mutex::new(Desk {
-                deck: Deck::new(script),
-                log,
-            }),
-            records: watch::Sender::new(records),
+            desk: Mutex::new(desk),
+            account,
             gates: watch::Sender::default(),
-            api_key,
-            key_header,
+            prices: options.prices,
+            api_key: options.api_key,
+            key_header: options.key_header,
+            clock: Clock::new(),
         });
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
+            seed,
             shared,
             serving,
         })
@@ -150,9 +157,14 @@ impl Provider {
         format!("http://{}/v1", self.address)
     }
 
+    /// Gives the seed that chances and latencies are drawn by, to print it where it may be needed again.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Gives the calls received so far, in their order.
     pub fn requests(&self) -> Vec<Record> {
-        self.shared.records.borrow().clone()
+        self.shared.account.records().borrow().clone()
     }
 
     /// Waits until so many calls have been received, and gives all that have.
@@ -166,9 +178,14 @@ impl Provider {
         self.wait_until(|records| ended(records) >= calls).await
     }
 
-    /// Exchanges the script for what is received from now on; calls that run go on as they were.
+    /// Exchanges the script for what is received from now on; calls that run go on as they were, and limits too.
     pub async fn set_script(&self, script: Script) {
         self.shared.desk.lock().await.deck = Deck::new(script);
+    }
+
+    /// Exchanges the limits for what is received from now on; what was used of the old ones is forgotten.
+    pub async fn set_limits(&self, limits: Vec<Limit>) {
+        self.shared.desk.lock().await.limits = Limits::new(limits);
     }
 
     /// Lets the replies behind this gate go, those that wait and those to come.
@@ -178,15 +195,16 @@ impl Provider {
         });
     }
 
-    /// Stops it, cutting what runs; the port is free when this returns.
+    /// Stops it, cutting what runs; the port is free and the account written when this returns.
     pub async fn stop(mut self) {
         self.serving.abort();
         // Nothing but the abort can come of it, and that is what was wanted.
         drop((&mut self.serving).await);
+        self.shared.account.close().await;
     }
 
     async fn wait_until(&self, done: impl Fn(&[Record]) -> bool) -> Vec<Record> {
-        let mut records = self.shared.records.subscribe();
+        let mut records = self.shared.account.records().subscribe();
         // The sender is held by `self`, so the wait cannot end without its condition.
         records
             .wait_for(|records| done(records))
@@ -198,142 +216,5 @@ impl Provider {
 impl Drop for Provider {
     fn drop(&mut self) {
         self.serving.abort();
-    }
-}
-
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this future, which ends every connection.
-    let mut connections = JoinSet::new();
-    let mut number = 0;
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                number += 1;
-                connections.spawn(converse(stream, number, Arc::clone(&shared)));
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// Takes one request after another from a connection.
-async fn converse(mut stream: TcpStream, connection: u64, shared: Arc<Shared>) {
-    let mut buffer = Vec::new();
-    // A token goes out when it is told, not when the one before it was acknowledged.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    // An error here is a client that left or does not speak HTTP: no call was received.
-    while let Ok(Some(request)) = read_request(&mut stream, &mut buffer).await {
-        let after = if request.method == "POST" && request.path.ends_with("/chat/completions") {
-            shared.call(&mut stream, connection, &request).await
-        } else {
-            side(&mut stream, &request).await
-        };
-        let closes = request
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        match after {
-            Ok(After::Keep) if !closes => {}
-            Ok(After::Keep | After::Close) | Err(_) => return,
-            Ok(After::Reset) => {
-                drop(stream.set_zero_linger());
-                return;
-            }
-        }
-    }
-}
-
-/// Answers what is no call: the list of models, a health check, and everything unknown.
-async fn side(stream: &mut TcpStream, request: &Incoming) -> io::Result<After> {
-    let (status, body) = match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/v1/models") => (
-            200,
-            r#"{"object":"list","data":[{"id":"chaos","object":"model"}]}"#,
-        ),
-        ("GET", "/health") => (200, r#"{"status":"ok"}"#),
-        _ => (
-            404,
-            r#"{"error":{"message":"No such path.","type":"invalid_request_error","code":"not_found"}}"#,
-        ),
-    };
-    let head = head(status, "application/json", Length::Bytes(body.len()), &[]);
-    stream
-        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
-        .await?;
-    Ok(After::Keep)
-}
-
-impl Shared {
-    /// Notes a call, plays its reply and notes how it ended.
-    async fn call(&self, stream: &mut TcpStream, connection: u64, request: &Incoming) -> io::Result<After> {
-        let began = Instant::now();
-        let marker = request.header(MARKER_HEADER).map(str::to_owned);
-        let call = Call::read(&request.body, marker.clone());
-        let refused = self.refusal(request, call.is_none());
-        let call = call.unwrap_or_else(|| Call {
-            marker,
-            ..Call::default()
-        });
-        let (seq, reply) = self.receive(request, &call, connection, refused).await?;
-        let played = play(stream, &call, seq, &reply, self.gates.subscribe()).await;
-        self.end(seq, began, &played).await?;
-        Ok(played.after)
-    }
-
-    /// The refusal of a request that no script should see.
-    fn refusal(&self, request: &Incoming, unreadable: bool) -> Option<Behaviour> {
-        let bearer = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
-        if self.api_key.is_some() && self.api_key.as_deref() != bearer {
-            return Some(Behaviour::refused(401));
-        }
-        unreadable.then(|| Behaviour::refused(400))
-    }
-
-    async fn receive(
-        &self,
-        request: &Incoming,
-        call: &Call,
-        connection: u64,
-        refused: Option<Behaviour>,
-    ) -> io::Result<(u64, Reply)> {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut desk = self.desk.lock().await;
-        let (rule, reply) = match refused {
-            Some(behaviour) => (None, Reply::new(behaviour)),
-            None => desk.deck.take(call),
-        };
-        let record = Record {
-            seq: self.records.borrow().last().map_or(1, |last| last.seq + 1),
-            received_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
-            connection,
-            model: call.model.clone(),
-            marker: call.marker.clone(),
-            key: request.header(&self.key_header).map(str::to_owned),
-            body_sha256: sha256_hex(&request.body),
-            prompt_tokens: call.prompt_tokens(),
-            stream: call.stream,
-            rule,
-            reply: reply.behaviour.kind().to_owned(),
-            ending: None,
-        };
-        desk.log.received(&record).await?;
-        let seq = record.seq;
-        self.records.send_modify(|records| records.push(record));
-        Ok((seq, reply))
-    }
-
-    async fn end(&self, seq: u64, began: Instant, played: &Played) -> io::Result<()> {
-        let ending = Ending {
-            outcome: played.outcome,
-            completion_tokens: played.tokens,
-            elapsed_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        self.desk.lock().await.log.ended(seq, &ending).await?;
-        self.records
-            .send_modify(|records| set_ending(records, seq, ending));
-        Ok(())
     }
 }

@@ -2,18 +2,34 @@
 //!
 //! A script is one list of rules with a number of uses each, looked through from the top. That covers an order of
 //! replies (rules used once, one after another), a lasting fault for one model or prompt, and both together; separate
-//! forms for "in order" and "by marker" would need a rule for which of them wins.
+//! forms for "in order" and "by marker" would need a rule for which of them wins. Requests that no rule takes may be
+//! left to chance, with a weight for each fault, which is what long campaigns are made of.
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Call;
+use crate::call::{Call, Protocol};
+use crate::dice::Dice;
 
-/// The rules of a provider; a request that none of them takes gets a normal answer.
+mod behaviour;
+mod latency;
+mod reply;
+
+pub use behaviour::{Answer, Behaviour, Cut, Finish, Point, RetryAfter, Text, UsageReport};
+pub use latency::Latency;
+pub use reply::{Billed, Reply, ResponseId};
+
+/// The rules of a provider; a request that none of them takes is left to chance, and else gets a normal answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
     /// The rules, the first that matches and has a use left is taken.
     pub rules: Vec<Rule>,
+    /// What else may happen, and how likely; together at most 100 per cent, what is left are normal answers.
+    pub chances: Vec<Chance>,
+    /// How long the first byte of an answer takes, where the reply does not say.
+    pub latency: Option<Latency>,
+    /// How long each token takes, besides what the reply says.
+    pub token_latency: Option<Latency>,
 }
 
 /// One reply, to which requests it goes, and how often.
@@ -30,6 +46,19 @@ pub struct Rule {
     pub reply: Reply,
 }
 
+/// One reply, and how likely it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chance {
+    /// Of a hundred such requests, how many get it.
+    pub percent: f64,
+    /// Which requests may get it; all of them by default.
+    #[serde(default)]
+    pub when: When,
+    /// What such a request gets.
+    pub reply: Reply,
+}
+
 /// A choice of requests; every condition that is present must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -40,169 +69,8 @@ pub struct When {
     pub prompt_contains: Option<String>,
     /// The request's [`MARKER_HEADER`](crate::MARKER_HEADER) is this.
     pub marker: Option<String>,
-}
-
-/// A behaviour, and what the client waits for first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Reply {
-    /// How long nothing is sent, in milliseconds.
-    pub delay_ms: u64,
-    /// The gate behind which the reply waits until the test opens it.
-    pub gate: Option<String>,
-    /// What is sent then.
-    pub behaviour: Behaviour,
-}
-
-/// What a request gets.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Behaviour {
-    /// A good answer.
-    Answer(Answer),
-    /// 429, in the words of a provider that asks for a slower pace.
-    RateLimited {
-        /// How the provider says when to come back.
-        retry_after: RetryAfter,
-    },
-    /// Another status with an error body of the protocol.
-    Refused {
-        /// The HTTP status, 400 or more.
-        status: u16,
-        /// The error's `code`; the usual one of the status when absent.
-        #[serde(default)]
-        code: Option<String>,
-    },
-    /// An answer that ends before its end.
-    Cut {
-        /// How far it gets.
-        after: Point,
-        /// How it ends.
-        how: Cut,
-        /// Pause before each token, in milliseconds.
-        #[serde(default)]
-        token_delay_ms: u64,
-    },
-    /// An error event in the middle of a stream; a 500 where no stream was asked for.
-    StreamError {
-        /// Tokens before the error.
-        after_tokens: u32,
-    },
-    /// 200 and bytes that are no JSON.
-    Garbage,
-    /// A page of HTML, as a proxy or a login wall sends it.
-    Html {
-        /// The HTTP status.
-        status: u16,
-    },
-    /// A valid answer of about this size, in one piece.
-    Huge {
-        /// Bytes of text.
-        bytes: u64,
-    },
-}
-
-/// A good answer: its text and how it is told.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Answer {
-    /// The text.
-    pub text: Text,
-    /// Why it ends; an answer longer than the request's limit ends with `length` whatever stands here.
-    pub finish: Finish,
-    /// Pause before each token of a stream, in milliseconds; a whole answer waits for all of them.
-    pub token_delay_ms: u64,
-    /// What it says of its cost.
-    pub usage: UsageReport,
-}
-
-/// The text of an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Text {
-    /// [`summary_of`](crate::summary_of) the prompt.
-    #[default]
-    Digest,
-    /// This text.
-    Fixed(String),
-    /// So many numbered words, one token each.
-    Words(u32),
-}
-
-/// Why an answer ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    /// It is complete.
-    #[default]
-    Stop,
-    /// It reached the limit of tokens.
-    Length,
-    /// A content policy stopped it.
-    ContentFilter,
-}
-
-impl Finish {
-    /// The word of the protocol.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ContentFilter => "content_filter",
-        }
-    }
-}
-
-/// What an answer says of its cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UsageReport {
-    /// The true counts; in a stream only when the request asks for them, as the protocol has it.
-    #[default]
-    Right,
-    /// Nothing.
-    Missing,
-    /// Zeros, as some gateways fill in.
-    Zero,
-}
-
-/// How a provider says when to come back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RetryAfter {
-    /// It does not.
-    #[default]
-    None,
-    /// `Retry-After` in seconds.
-    Seconds(u64),
-    /// `retry-after-ms` in milliseconds.
-    Millis(u64),
-    /// `Retry-After` as a date this many seconds from now; dates have whole seconds.
-    Date(u64),
-}
-
-/// How far an answer gets before it is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Point {
-    /// The request was read, and nothing is sent.
-    Request,
-    /// The status and the headers are sent.
-    Head,
-    /// So many tokens are streamed; without streaming, half of the body is sent.
-    Tokens(u32),
-}
-
-/// How an answer is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cut {
-    /// A TCP reset.
-    Reset,
-    /// An orderly close, with fewer bytes than promised.
-    Close,
-    /// Silence until the client leaves.
-    Stall,
+    /// The request is made in this protocol.
+    pub protocol: Option<Protocol>,
 }
 
 impl Script {
@@ -210,7 +78,30 @@ impl Script {
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         Self {
             rules: rules.into_iter().collect(),
+            ..Self::default()
         }
+    }
+
+    /// Makes a campaign: each reply for so many of a hundred requests, and normal answers for the rest.
+    pub fn campaign(chances: impl IntoIterator<Item = (f64, Reply)>) -> Self {
+        let chance = |(percent, reply)| Chance {
+            percent,
+            when: When::default(),
+            reply,
+        };
+        Self {
+            chances: chances.into_iter().map(chance).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Finds the first chance that is none: outside of 0 to 100 by itself, or above 100 with those before it.
+    pub(crate) fn impossible_chance(&self) -> Option<usize> {
+        let mut sum = 0.0;
+        self.chances.iter().position(|chance| {
+            sum += chance.percent;
+            !(0.0..=100.0).contains(&chance.percent) || sum > 100.000_001
+        })
     }
 }
 
@@ -281,105 +172,70 @@ impl When {
         };
         equal(&self.model, Some(&call.model))
             && equal(&self.marker, call.marker.as_deref())
+            && self.protocol.is_none_or(|wanted| wanted == call.protocol)
             && self.prompt_contains.as_ref().is_none_or(contained)
     }
 }
 
-impl Reply {
-    /// Makes a reply that is sent at once.
-    pub fn new(behaviour: Behaviour) -> Self {
-        Self {
-            behaviour,
-            ..Self::default()
-        }
-    }
-
-    /// Makes an answer with this text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::new(Behaviour::Answer(Answer {
-            text: Text::Fixed(text.into()),
-            ..Answer::default()
-        }))
-    }
-
-    /// Lets nothing be sent for so many milliseconds.
-    #[must_use]
-    pub fn delayed(mut self, delay_ms: u64) -> Self {
-        self.delay_ms = delay_ms;
-        self
-    }
-
-    /// Lets the reply wait until the gate is opened.
-    #[must_use]
-    pub fn behind(mut self, gate: impl Into<String>) -> Self {
-        self.gate = Some(gate.into());
-        self
-    }
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self::Answer(Answer::default())
-    }
-}
-
-impl Behaviour {
-    /// Makes a refusal with the status's usual code.
-    pub fn refused(status: u16) -> Self {
-        Self::Refused { status, code: None }
-    }
-
-    /// Makes the refusal of a prompt that is longer than the model's context window.
-    pub fn context_overflow() -> Self {
-        Self::Refused {
-            status: 400,
-            code: Some("context_length_exceeded".into()),
-        }
-    }
-
-    /// Makes the refusal of an account that has no money left.
-    pub fn quota_exhausted() -> Self {
-        Self::Refused {
-            status: 429,
-            code: Some("insufficient_quota".into()),
-        }
-    }
-
-    /// The kind as scripts and the account write it.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Answer(_) => "answer",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Refused { .. } => "refused",
-            Self::Cut { .. } => "cut",
-            Self::StreamError { .. } => "stream_error",
-            Self::Garbage => "garbage",
-            Self::Html { .. } => "html",
-            Self::Huge { .. } => "huge",
-        }
-    }
+/// What a call gets, and why.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Taken {
+    /// The place of its rule in the script.
+    pub(crate) rule: Option<usize>,
+    /// The place of its chance in the script.
+    pub(crate) chance: Option<usize>,
+    pub(crate) reply: Reply,
+    pub(crate) token_latency: Option<Latency>,
 }
 
 /// A script in use: what is left of every rule.
 #[derive(Debug)]
 pub(crate) struct Deck {
-    rules: Vec<Rule>,
+    script: Script,
 }
 
 impl Deck {
     pub(crate) fn new(script: Script) -> Self {
-        Self { rules: script.rules }
+        Self { script }
     }
 
-    /// Takes the reply to a call, and gives the place of its rule in the script.
-    pub(crate) fn take(&mut self, call: &Call) -> (Option<usize>, Reply) {
+    /// Takes the reply to a call.
+    pub(crate) fn take(&mut self, call: &Call, dice: &Dice) -> Taken {
+        let mut taken = self.choose(call, dice);
+        taken.reply.latency = taken.reply.latency.or(self.script.latency);
+        taken.token_latency = self.script.token_latency;
+        taken
+    }
+
+    fn choose(&mut self, call: &Call, dice: &Dice) -> Taken {
         let free = |rule: &&mut Rule| rule.times != Some(0) && rule.when.holds(call);
-        let found = self.rules.iter_mut().enumerate().find(|(_, rule)| free(rule));
-        let Some((place, rule)) = found else {
-            return (None, Reply::default());
-        };
-        rule.times = rule.times.map(|left| left - 1);
-        (Some(place), rule.reply.clone())
+        let found = self
+            .script
+            .rules
+            .iter_mut()
+            .enumerate()
+            .find(|(_, rule)| free(rule));
+        if let Some((place, rule)) = found {
+            rule.times = rule.times.map(|left| left - 1);
+            return Taken {
+                rule: Some(place),
+                reply: rule.reply.clone(),
+                ..Taken::default()
+            };
+        }
+        let mut left = dice.throw("chance", 0) * 100.0;
+        let of_call = |(_, chance): &(usize, &Chance)| chance.when.holds(call);
+        for (place, chance) in self.script.chances.iter().enumerate().filter(of_call) {
+            if left < chance.percent {
+                return Taken {
+                    chance: Some(place),
+                    reply: chance.reply.clone(),
+                    ..Taken::default()
+                };
+            }
+            left -= chance.percent;
+        }
+        Taken::default()
     }
 }
 

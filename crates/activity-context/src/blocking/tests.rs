@@ -1,15 +1,24 @@
 //! The bound, the flag, and what happens to abandoned work.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, ThreadId},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Subscriber, span::Id};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt as _},
+};
 
 use super::{BlockingPool, CancelFlag, Error};
 
 /// Blocks its thread until the flag is set.
 fn until_set(flag: &CancelFlag) {
     while !flag.is_set() {
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 
@@ -112,4 +121,26 @@ async fn a_panic_is_an_error_and_frees_the_slot() {
         .await;
     assert_eq!(outcome.map(|done| done.value), Err(Error::Panicked));
     assert_eq!(pool.run(&cancel, |_| 1).await.unwrap().value, 1);
+}
+
+/// Keeps the threads on which a span was entered.
+#[derive(Clone, Default)]
+struct Entered(Arc<Mutex<Vec<ThreadId>>>);
+
+impl<S: Subscriber> Layer<S> for Entered {
+    fn on_enter(&self, _: &Id, _: Context<'_, S>) {
+        self.0.lock().unwrap().push(thread::current().id());
+    }
+}
+
+#[tokio::test]
+async fn the_work_is_done_in_the_span_in_which_it_was_asked_for() {
+    let entered = Entered::default();
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(entered.clone()));
+    let cancel = CancellationToken::new();
+    let pool = BlockingPool::new(1);
+    let work = pool.run(&cancel, |_| thread::current().id());
+    let done = work.instrument(tracing::info_span!("activity")).await.unwrap();
+    assert_ne!(done.value, thread::current().id());
+    assert!(entered.0.lock().unwrap().contains(&done.value));
 }

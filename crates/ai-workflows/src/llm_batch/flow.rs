@@ -3,8 +3,6 @@
 //! A batch that is stopped keeps what it has: the answers are paid for, so the page at work is written with what was
 //! finished, and the results so far are joined and returned with the cancellation.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use workflow_types::{
     activities::DataDeclarations,
     batch::BatchRequest,
@@ -47,8 +45,7 @@ enum Paged {
 
 /// Works on the file until it is done, stopped, or the history is long enough.
 pub(super) async fn execute(run: &Run, request: &BatchRequest) -> Result<End, StepError> {
-    let left = time_left(run, request);
-    match supervision::within(run, left, work(run, request)).await {
+    match supervision::within(run, work(run, request)).await {
         Ok(Paged::NextRun) => Ok(End::NextRun),
         Ok(Paged::Done(output)) => Ok(End::Done(output)),
         Err(StepError::Cancelled) => {
@@ -65,7 +62,7 @@ pub(super) async fn execute(run: &Run, request: &BatchRequest) -> Result<End, St
             // What is still to do is bounded, and the failure is what the caller has to know.
             run.stop.cancel_with_reason("failed");
             let kept = conclude(run).await.ok().and_then(|output| output.results);
-            Err(with_results(failure, kept.map(|blob| blob.uri)).into())
+            Err(with_results(*failure, kept.map(|blob| blob.uri)).into())
         }
     }
 }
@@ -102,6 +99,7 @@ async fn check_file(run: &Run, request: &BatchRequest) -> Result<LlmBatchFile, S
     let input = ValidateDataInput {
         content: Some(content),
         kind: DataKind::Jsonl.into(),
+        schema: None,
     };
     let checked: ValidateDataOutput = run
         .call(DataDeclarations::validate_data, input, policy::DOCUMENTS, None)
@@ -165,16 +163,21 @@ async fn publish(
     };
     let _part = write(run, input).await?;
     let items = i32::try_from(manifest.items.len()).unwrap_or(i32::MAX);
-    run.ctx.state_mut(|state| {
+    let spent = run.ctx.state_mut(|state| {
         let progress = &mut state.progress;
         progress.pages_done += 1;
         progress.next_index += items;
         progress.next_offset_bytes = manifest.next_offset_bytes;
         page::add_counts(progress.counts.get_or_insert_default(), &state.page);
         usage::add(progress.usage.get_or_insert_default(), &state.page_usage);
+        let spent = state.page_usage.cost_micros + state.page_usage.unknown_cost_micros;
         state.page = BatchCounts::default();
         state.page_usage = Usage::default();
+        (spent > 0.0).then(|| progress.usage.clone().unwrap_or_default())
     });
+    if let Some(usage) = spent {
+        run.show_spend(&usage);
+    }
     Ok(())
 }
 
@@ -192,27 +195,8 @@ async fn conclude(run: &Run) -> Result<LlmBatchOutput, StepError> {
     Ok(run.ctx.state(|state| LlmBatchOutput {
         results: joined.file,
         counts: Some(state.progress.counts.unwrap_or_default()),
-        usage: Some(state.progress.usage.unwrap_or_default()),
+        usage: Some(state.progress.usage.clone().unwrap_or_default()),
     }))
-}
-
-/// The deadline is fixed by the first run and carried, so that continue-as-new does not extend it.
-fn time_left(run: &Run, request: &BatchRequest) -> Duration {
-    let now = run
-        .ctx
-        .workflow_time()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default()
-        .as_secs_f64();
-    let until = run.ctx.state_mut(|state| {
-        if state.progress.deadline_unix_seconds <= 0.0 {
-            state.progress.deadline_unix_seconds = now + request.deadline.as_secs_f64();
-        }
-        state.progress.deadline_unix_seconds
-    });
-    Duration::try_from_secs_f64(until - now)
-        .unwrap_or_default()
-        .max(Duration::from_secs(1))
 }
 
 fn with_results(mut failure: Failure, uri: Option<String>) -> Failure {

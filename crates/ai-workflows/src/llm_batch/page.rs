@@ -19,7 +19,9 @@ use super::flow::Run;
 use crate::{
     failures::{Failure, StepError},
     inference::{self, Answer, Question, Reply},
-    lanes, usage,
+    lanes,
+    review::longest_review,
+    usage,
 };
 
 /// What a child may take beyond its own deadline, to clean up.
@@ -40,7 +42,7 @@ pub(super) async fn run(run: &Run, request: &BatchRequest, manifest: &BuildManif
         let receipt = item(run, request, manifest, &manifest.items[index]).await;
         run.ctx.state_mut(|state| {
             count(&mut state.page, &receipt);
-            usage::add(&mut state.page_usage, &receipt.usage.unwrap_or_default());
+            usage::add(&mut state.page_usage, &receipt.usage.clone().unwrap_or_default());
         });
         receipt
     })
@@ -91,6 +93,7 @@ async fn line_item(
         request: Request::Line(BatchLine {
             line: Some(line),
             defaults: manifest.defaults.clone(),
+            model: None,
         }),
         on_unknown: match defaults.on_unknown() {
             OnUnknown::Unspecified | OnUnknown::Repeat => OnUnknown::Repeat,
@@ -98,7 +101,11 @@ async fn line_item(
         },
         store: true,
         store_name: format!("staged/items/{index}.answer"),
-        within: Duration::from_secs(u64::try_from(seconds).unwrap_or(1)),
+        within: Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(1))),
+        model: request.model.clone(),
+        fallback: request.fallback.clone(),
+        tenant: defaults.tenant.clone(),
+        stream: None,
     };
     match inference::ask(run, question).await? {
         Reply::Answer(answer) => {
@@ -110,12 +117,24 @@ async fn line_item(
     }
 }
 
+/// Runs an item as a workflow of its own, on the batch's budget.
 async fn child_item(run: &Run, index: i32, child: LlmPipelineInput) -> Result<ItemReceipt, StepError> {
     let seconds = child.deadline_seconds.unwrap_or(DEFAULT_ITEM_SECONDS);
-    let within = Duration::from_secs(u64::try_from(seconds).unwrap_or(1)) + CHILD_MARGIN;
+    let review = child.review.as_ref().map_or(Duration::ZERO, longest_review);
+    let within = Duration::from_secs(u64::try_from(seconds).unwrap_or(1)) + review + CHILD_MARGIN;
     let workflow_id = format!("{}/item/{index}", run.ctx.workflow_id());
-    let output: LlmPipelineOutput = run.child(LlmPipeline, child, workflow_id, within).await?;
-    Ok(from_output(output))
+    let child = run.ctx.state_mut(|state| {
+        state.children.insert(workflow_id.clone());
+        LlmPipelineInput {
+            budget: Some(state.spending.allowed.budget.into()),
+            account: Some(state.spending.account.clone()),
+            ..child
+        }
+    });
+    let output: Result<LlmPipelineOutput, StepError> =
+        run.child(LlmPipeline, child, workflow_id.clone(), within).await;
+    run.ctx.state_mut(|state| state.children.remove(&workflow_id));
+    output.map(from_output)
 }
 
 fn from_answer(answer: Answer) -> ItemReceipt {
@@ -155,8 +174,8 @@ fn receipt(
         .as_ref()
         .is_some_and(|blob| blob.media_type.as_deref() == Some("application/json"));
     let error = (!problems.is_empty()).then(|| FailureDetails {
-        code: String::new(),
         problems,
+        ..FailureDetails::default()
     });
     ItemReceipt {
         outcome,
@@ -175,6 +194,7 @@ fn failed(error: StepError) -> ItemReceipt {
             ..ItemReceipt::default()
         },
         StepError::Failed(failure) => ItemReceipt {
+            usage: Some(failure.usage.clone()),
             error: Some(failure.details()),
             message: Some(short(&failure)),
             ..ItemReceipt::default()
@@ -196,7 +216,7 @@ const CANCELLED: &str = "Cancelled";
 fn cancelled_details() -> FailureDetails {
     FailureDetails {
         code: CANCELLED.to_owned(),
-        problems: Vec::new(),
+        ..FailureDetails::default()
     }
 }
 
@@ -219,6 +239,7 @@ fn count(counts: &mut BatchCounts, receipt: &ItemReceipt) {
         Outcome::Truncated => &mut counts.truncated,
         Outcome::SchemaMismatch => &mut counts.schema_mismatch,
         Outcome::ContentFiltered => &mut counts.content_filtered,
+        Outcome::Rejected => &mut counts.rejected,
         Outcome::Unspecified => match &receipt.error {
             Some(details) if details.code == CANCELLED => &mut counts.cancelled,
             Some(_) | None => &mut counts.failed,
@@ -235,6 +256,7 @@ pub(super) fn add_counts(total: &mut BatchCounts, part: &BatchCounts) {
     total.content_filtered += part.content_filtered;
     total.failed += part.failed;
     total.cancelled += part.cancelled;
+    total.rejected += part.rejected;
 }
 
 /// Gives how many items ended, in whatever way.
@@ -245,6 +267,7 @@ pub(super) fn total(counts: &BatchCounts) -> i32 {
         + counts.content_filtered
         + counts.failed
         + counts.cancelled
+        + counts.rejected
 }
 
 #[cfg(test)]
@@ -259,6 +282,7 @@ mod tests {
             Outcome::Truncated,
             Outcome::SchemaMismatch,
             Outcome::ContentFiltered,
+            Outcome::Rejected,
         ] {
             count(
                 &mut counts,
@@ -274,8 +298,9 @@ mod tests {
             content_filtered: 1,
             failed: 1,
             cancelled: 1,
+            rejected: 1,
         };
         assert_eq!(counts, expected);
-        assert_eq!(total(&counts), 6);
+        assert_eq!(total(&counts), 7);
     }
 }

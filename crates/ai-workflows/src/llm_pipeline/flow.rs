@@ -5,48 +5,77 @@ use workflow_types::{
     failure::FailureCode,
     placement::place,
     proto::{
-        Chunk, Content, DataKind, LlmPipelineOutput, Placement, PreprocessDataInput, PreprocessDataOutput,
-        Preprocessing, Prompt, Stage, StepTiming, ValidateDataInput, ValidateDataOutput, content,
+        Chunk, Content, DataKind, LlmPipelineOutput, Outcome, Placement, PreprocessDataInput,
+        PreprocessDataOutput, Prompt, Stage, StepTiming, StreamTarget, ValidateDataInput, ValidateDataOutput,
         generate_text_input::Request, generate_text_output, llm_pipeline_output,
     },
-    request::{Format, Output, PipelineRequest},
+    request::PipelineRequest,
 };
 
-use super::LlmPipelineWorkflow;
+use super::{
+    LlmPipelineWorkflow,
+    prompts::{answer_content, chunk_content, partial_request, preprocessing, prompt, reduce_instruction},
+};
 use crate::{
     clean_up,
     failures::{Failure, StepError},
     inference::{self, Answer, Question, Reply},
-    lanes, plan, policy,
+    lanes, plan, policy, review,
     saga::Saga,
     steps::Steps,
-    usage,
+    supervision, usage,
 };
 
 /// Where the answer of a run is stored when it is stored.
 const ANSWER: &str = "results/answer";
+/// Where the answer is written while it is generated, below the run's prefix.
+const STREAM: &str = "results/stream";
+/// The most that is told of the way to the models that answered.
+const MOST_ROUTE_STEPS: usize = 16;
 
 type Run = Steps<LlmPipelineWorkflow>;
 
-/// Runs the request to its answer.
-pub(super) async fn execute(
+/// Runs the request to its answer, and has it reviewed when that was asked for.
+pub(super) async fn run(
     run: &Run,
     request: PipelineRequest,
     saga: &mut Saga,
 ) -> Result<LlmPipelineOutput, StepError> {
-    let mut placement = place(&request);
+    let mut output = Box::pin(supervision::within(run, execute(run, &request, saga))).await?;
+    if let Some(spec) = &request.review {
+        enter(run, Stage::Review);
+        output = review::review(run, spec, &request.output.format, output).await?;
+        if output.outcome() == Outcome::Rejected {
+            clean_up::discard(run, true).await;
+        }
+    }
+    run.ctx.state_mut(|state| state.status.set_stage(Stage::Done));
+    Ok(output)
+}
+
+async fn execute(
+    run: &Run,
+    request: &PipelineRequest,
+    saga: &mut Saga,
+) -> Result<LlmPipelineOutput, StepError> {
+    let mut placement = place(request);
+    if request.stream_flush.is_some() {
+        run.ctx
+            .state_mut(|state| state.status.stream = Some(stream_prefix(run)));
+    }
     // Every way on may stage something: preprocessing its chunks, and a call an answer that is too large to stay inline.
     register_discard(run, saga);
     if placement == Placement::AiWorker {
         enter(run, Stage::Inference);
-        let prompt = prompt(&request, vec![request.content.clone().into()], true);
-        match ask(run, &request, prompt, "call", request.output.store).await? {
+        let prompt = prompt(request, vec![request.content.clone().into()], true);
+        let reply = ask(run, request, prompt, last("call", request)).await?;
+        match reply {
             Reply::Answer(answer) => return Ok(finish(run, *answer, placement)),
             Reply::TooLong(_) => placement = Placement::DataWorker,
         }
     }
-    let (prepared, mut timings) = prepare(run, &request).await?;
-    let answer = answer_chunks(run, &request, &prepared).await?;
+    let (prepared, mut timings) = prepare(run, request).await?;
+    let answer = answer_chunks(run, request, &prepared).await?;
     enter(run, Stage::Publishing);
     clean_up::discard(run, false).await;
     let mut output = finish(run, answer, placement);
@@ -56,6 +85,30 @@ pub(super) async fn execute(
     output.language = prepared.language;
     output.content_tokens = prepared.content_tokens;
     Ok(output)
+}
+
+/// One question on the way to the answer.
+struct Asked<'a> {
+    step: &'a str,
+    store: bool,
+    /// The answer is the run's own, so it can be followed.
+    last: bool,
+}
+
+fn last<'a>(step: &'a str, request: &PipelineRequest) -> Asked<'a> {
+    Asked {
+        step,
+        store: request.output.store,
+        last: true,
+    }
+}
+
+fn partial(step: &str) -> Asked<'_> {
+    Asked {
+        step,
+        store: true,
+        last: false,
+    }
 }
 
 /// Removes what the run staged, its results too; nobody will be given a reference to them.
@@ -72,13 +125,14 @@ async fn prepare(
     let input = ValidateDataInput {
         content: Some(request.content.clone().into()),
         kind: DataKind::Text.into(),
+        schema: None,
     };
     let checked: ValidateDataOutput = run
         .call(
             DataDeclarations::validate_data,
             input,
             policy::DOCUMENTS,
-            Some(request.deadline),
+            Some(supervision::granted(run)),
         )
         .await?;
     enter(run, Stage::Preprocessing);
@@ -97,7 +151,7 @@ async fn prepare(
             DataDeclarations::preprocess_data,
             input,
             policy::DOCUMENTS,
-            Some(request.deadline),
+            Some(supervision::granted(run)),
         )
         .await?;
     if prepared.chunks.is_empty() {
@@ -118,7 +172,7 @@ async fn answer_chunks(
     enter(run, Stage::Inference);
     if let [chunk] = prepared.chunks.as_slice() {
         let prompt = prompt(request, vec![chunk_content(chunk)], false);
-        return fitting(ask(run, request, prompt, "chunk/0", request.output.store).await?);
+        return fitting(ask(run, request, prompt, last("chunk/0", request)).await?);
     }
     let partials = map_chunks(run, request, &prepared.chunks).await?;
     enter(run, Stage::Reducing);
@@ -131,14 +185,13 @@ async fn map_chunks(
     request: &PipelineRequest,
     chunks: &[Chunk],
 ) -> Result<Vec<Answer>, StepError> {
-    let partial = partial_request(request);
-    let partial = &partial;
+    let whole = &partial_request(request);
     let answers = lanes::run(
         chunks.len(),
         request.preprocessing.max_concurrent_chunks,
         |index| async move {
-            let prompt = prompt(partial, vec![chunk_content(&chunks[index])], false);
-            let answer = fitting(ask(run, partial, prompt, &format!("chunk/{index}"), true).await?)?;
+            let prompt = prompt(whole, vec![chunk_content(&chunks[index])], false);
+            let answer = fitting(ask(run, whole, prompt, partial(&format!("chunk/{index}"))).await?)?;
             run.ctx.state_mut(|state| state.status.chunks_done += 1);
             Ok(answer)
         },
@@ -155,11 +208,11 @@ async fn reduce(
     window_tokens: i32,
 ) -> Result<Answer, StepError> {
     let mut whole = Answer::default();
-    let partial = PipelineRequest {
+    let joining = PipelineRequest {
         instruction: reduce_instruction(request),
         ..partial_request(request)
     };
-    let last = PipelineRequest {
+    let final_request = PipelineRequest {
         instruction: reduce_instruction(request),
         ..request.clone()
     };
@@ -180,21 +233,22 @@ async fn reduce(
         }
         if done {
             let contents = contents.into_iter().next().unwrap_or_default();
-            let prompt = prompt(&last, contents, false);
-            let mut answer = fitting(ask(run, &last, prompt, "reduce/last", request.output.store).await?)?;
+            let prompt = prompt(&final_request, contents, false);
+            let asked = last("reduce/last", request);
+            let mut answer = fitting(ask(run, &final_request, prompt, asked).await?)?;
             let outcome = plan::worse(whole.output.outcome(), answer.output.outcome());
             absorb(&mut whole, &mut answer);
             answer.output.set_outcome(outcome);
             whole.output = answer.output;
             return Ok(whole);
         }
-        let (partial, contents) = (&partial, &contents);
+        let (joining, contents) = (&joining, &contents);
         let answers = lanes::run(
             contents.len(),
             request.preprocessing.max_concurrent_chunks,
             |index| async move {
-                let prompt = prompt(partial, contents[index].clone(), false);
-                fitting(ask(run, partial, prompt, &format!("reduce/{level}/{index}"), true).await?)
+                let prompt = prompt(joining, contents[index].clone(), false);
+                fitting(ask(run, joining, prompt, partial(&format!("reduce/{level}/{index}"))).await?)
             },
         )
         .await;
@@ -207,33 +261,43 @@ async fn ask(
     run: &Run,
     request: &PipelineRequest,
     prompt: Prompt,
-    step: &str,
-    store: bool,
+    asked: Asked<'_>,
 ) -> Result<Reply, StepError> {
-    let partial = store && !request.output.store;
-    let reply = inference::ask(
-        run,
-        Question {
-            step: step.to_owned(),
-            request: Request::Prompt(prompt),
-            on_unknown: request.on_unknown,
-            store,
-            store_name: if partial {
-                format!("staged/answers/{step}")
-            } else {
-                ANSWER.to_owned()
-            },
-            within: request.deadline,
+    let stream = request.stream_flush.filter(|_| asked.last);
+    let question = Question {
+        step: asked.step.to_owned(),
+        request: Request::Prompt(prompt),
+        on_unknown: request.on_unknown,
+        store: asked.store,
+        store_name: if asked.last {
+            ANSWER.to_owned()
+        } else {
+            format!("staged/answers/{}", asked.step)
         },
-    )
-    .await?;
-    if let Reply::Answer(answer) = &reply {
-        run.ctx.state_mut(|state| {
+        within: None,
+        model: request.model.clone(),
+        fallback: request.fallback.clone(),
+        tenant: request.tenant.clone(),
+        stream: stream.map(|flush| StreamTarget {
+            prefix: STREAM.to_owned(),
+            flush_milliseconds: count(flush.as_millis()),
+        }),
+    };
+    let reply = inference::ask(run, question).await;
+    run.ctx.state_mut(|state| match &reply {
+        Ok(Reply::Answer(answer)) => {
             usage::add(&mut state.usage, &answer.usage);
             state.status.replayed_calls += answer.replayed;
-        });
-    }
-    Ok(reply)
+        }
+        Err(StepError::Failed(failure)) => usage::add(&mut state.usage, &failure.usage),
+        Ok(Reply::TooLong(_)) | Err(StepError::Cancelled) => {}
+    });
+    reply
+}
+
+/// Gives where the run's answer is readable while it is generated.
+fn stream_prefix(run: &Run) -> String {
+    format!("{}{STREAM}", run.scope.stage_prefix())
 }
 
 /// Chunks were cut with the model's own tokenizer; one that still doesn't fit means that the two workers disagree.
@@ -250,9 +314,10 @@ fn fitting(reply: Reply) -> Result<Answer, StepError> {
     }
 }
 
-fn finish(run: &Run, answer: Answer, placement: Placement) -> LlmPipelineOutput {
-    enter(run, Stage::Done);
+fn finish(run: &Run, mut answer: Answer, placement: Placement) -> LlmPipelineOutput {
     let output = answer.output;
+    let surplus = answer.route_trace.len().saturating_sub(MOST_ROUTE_STEPS);
+    answer.route_trace.drain(..surplus);
     LlmPipelineOutput {
         outcome: output.outcome,
         answer: output.answer.map(|answer| match answer {
@@ -260,8 +325,9 @@ fn finish(run: &Run, answer: Answer, placement: Placement) -> LlmPipelineOutput 
             generate_text_output::Answer::Json(value) => llm_pipeline_output::Answer::Json(value),
             generate_text_output::Answer::Blob(blob) => llm_pipeline_output::Answer::Blob(blob),
         }),
-        served_model: output.served_model,
-        usage: Some(answer.usage),
+        served_by: output.served_by,
+        // Also what calls used that brought nothing.
+        usage: Some(run.ctx.state(|state| state.usage.clone())),
         steps: answer.steps,
         placement: placement.into(),
         chunks: 1,
@@ -269,64 +335,10 @@ fn finish(run: &Run, answer: Answer, placement: Placement) -> LlmPipelineOutput 
         content_tokens: output.content_tokens,
         problems: output.problems,
         repairs: answer.repairs,
+        route_trace: answer.route_trace,
+        review: None,
+        stream: run.ctx.state(|state| state.status.stream.clone()),
     }
-}
-
-fn prompt(request: &PipelineRequest, contents: Vec<Content>, normalize: bool) -> Prompt {
-    Prompt {
-        model: request.model.to_string(),
-        system: request.system.clone(),
-        instruction: request.instruction.clone(),
-        contents,
-        parameters: Some(request.parameters.clone().into()),
-        output: Some(request.output.clone().into()),
-        normalize: normalize && request.preprocessing.normalize,
-    }
-}
-
-/// A chunk alone can't answer in the form that was asked for, so it answers in text.
-fn partial_request(request: &PipelineRequest) -> PipelineRequest {
-    PipelineRequest {
-        output: Output {
-            format: Format::Text,
-            store: false,
-        },
-        ..request.clone()
-    }
-}
-
-fn reduce_instruction(request: &PipelineRequest) -> Option<String> {
-    request
-        .preprocessing
-        .reduce_instruction
-        .clone()
-        .or_else(|| request.instruction.clone())
-}
-
-fn preprocessing(request: &PipelineRequest) -> Preprocessing {
-    let preparation = &request.preprocessing;
-    Preprocessing {
-        normalize: Some(preparation.normalize),
-        chunk_tokens: preparation.chunk_tokens.map(count),
-        chunk_overlap_tokens: Some(count(preparation.chunk_overlap_tokens)),
-        max_concurrent_chunks: None,
-        reduce_instruction: preparation.reduce_instruction.clone(),
-    }
-}
-
-fn chunk_content(chunk: &Chunk) -> Content {
-    Content {
-        source: chunk.blob.clone().map(content::Source::Blob),
-    }
-}
-
-fn answer_content(answer: &Answer) -> Option<Content> {
-    let source = match answer.output.answer.clone()? {
-        generate_text_output::Answer::Text(text) => content::Source::Text(text),
-        generate_text_output::Answer::Blob(blob) => content::Source::Blob(blob),
-        generate_text_output::Answer::Json(_) => return None,
-    };
-    Some(Content { source: Some(source) })
 }
 
 /// Takes over what a part used, and its outcome when that is worse.
@@ -335,6 +347,7 @@ fn absorb(whole: &mut Answer, part: &mut Answer) {
     whole.steps.append(&mut part.steps);
     whole.repairs += part.repairs;
     whole.replayed += part.replayed;
+    whole.route_trace.append(&mut part.route_trace);
     let outcome = plan::worse(whole.output.outcome(), part.output.outcome());
     whole.output.set_outcome(outcome);
 }
@@ -358,6 +371,7 @@ fn enter(run: &Run, stage: Stage) {
     }
 }
 
-fn count<N: TryInto<i32>>(number: N) -> i32 {
+/// Gives a number as the contracts have it.
+pub(super) fn count<N: TryInto<i32>>(number: N) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }

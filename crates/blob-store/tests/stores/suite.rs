@@ -1,5 +1,7 @@
 //! What holds for every store.
 
+use std::time::Duration;
+
 use blob_store::{BlobStore, Error, StagePrefix};
 use workflow_types::{proto::BlobRef, run_scope::RunScope};
 
@@ -27,6 +29,21 @@ pub(crate) async fn everything_holds(store: &BlobStore) {
     large_objects_stream_both_ways(store).await;
     an_abandoned_writer_leaves_no_object(store).await;
     deletion_stays_below_its_prefix(store).await;
+    what_is_shared_has_the_name_of_its_bytes_and_goes_by_age(store).await;
+}
+
+async fn what_is_shared_has_the_name_of_its_bytes_and_goes_by_age(store: &BlobStore) {
+    let run = run("shared");
+    let shared = store.put_shared(b"abc", "text/plain").await.unwrap();
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(shared.uri, format!("blob:shared/ba/{hash}"));
+    assert_eq!(store.put_shared(b"abc", "text/plain").await.unwrap(), shared);
+    put(store, &run, "staged/a.txt", "staged").await;
+    store.delete_prefix(&run).await.unwrap();
+    assert_eq!(store.get(&shared, 3).await.unwrap(), "abc");
+    assert_eq!(store.delete_shared(Duration::from_hours(1)).await.unwrap(), 0);
+    assert_eq!(store.delete_shared(Duration::ZERO).await.unwrap(), 1);
+    assert!(matches!(store.get(&shared, 3).await, Err(Error::NotFound { .. })));
 }
 
 async fn what_is_put_is_got(store: &BlobStore) {

@@ -91,17 +91,18 @@ impl Plan {
         let path = stage::path(&self.prefix, &stage::item(index))?;
         // What is above the inline limit is taken too, because it is staged and not sent.
         let text = staged_text(&mut request, &path, |bytes| bytes > INLINE_LIMIT_BYTES);
-        let placement = match PipelineRequest::parse(request.clone()) {
-            Ok(parsed) => place(&parsed),
+        let short = match PipelineRequest::parse(request.clone()) {
+            // What waits for a person has to be found and answered by itself, so it is a run of its own.
+            Ok(parsed) => parsed.review.is_none() && place(&parsed) == Placement::AiWorker,
             Err(found) => {
                 problems.extend(found);
-                Placement::Unspecified
+                false
             }
         };
         if !problems.is_empty() {
             return Ok(Err(problems));
         }
-        if placement == Placement::AiWorker {
+        if short {
             return Ok(Ok((Route::Line(self.line(line)), None)));
         }
         let text = text.or_else(|| staged_text(&mut request, &path, |_| true));
@@ -175,6 +176,7 @@ fn invalid(problems: Problems) -> FailureDetails {
                 message: shortened(&unquoted(&problem.message)),
             })
             .collect(),
+        ..FailureDetails::default()
     }
 }
 

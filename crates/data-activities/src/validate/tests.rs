@@ -10,6 +10,7 @@ async fn validate(bench: &Bench, content: Content, kind: DataKind) -> Result<Val
     let input = Wire::new(ValidateDataInput {
         content: Some(content),
         kind: kind.into(),
+        schema: None,
     });
     scoped(async |scope| run(&bench.services, input, &scope).await).await
 }
@@ -210,4 +211,48 @@ async fn a_cancelled_check_stops_reading() {
         input(&json!({"kind": "DATA_KIND_JSONL", "content": {"blob": {"uri": "blob:inbox/many.jsonl"}}}));
     let error = cancelled(async |scope| run(&bench.services, input, &scope).await).await;
     assert!(matches!(error, Some(Error::Stopped)), "{error:?}");
+}
+
+async fn hold(
+    bench: &Bench,
+    content: Content,
+    schema: serde_json::Value,
+) -> Result<ValidateDataOutput, Error> {
+    let input = Wire::new(ValidateDataInput {
+        content: Some(content),
+        kind: DataKind::Json.into(),
+        schema: schema.as_object().map(json::to_struct),
+    });
+    scoped(async |scope| run(&bench.services, input, &scope).await).await
+}
+
+#[tokio::test]
+async fn a_value_is_held_against_its_schema_and_what_does_not_match_is_no_failure() {
+    let bench = Bench::new();
+    let schema = json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
+    let found = hold(&bench, inline(r#"{"n":1}"#), schema.clone()).await.unwrap();
+    assert_eq!(
+        (found.problems.len(), found.content),
+        (0, Some(inline(r#"{"n":1}"#)))
+    );
+    let place = |output: ValidateDataOutput| output.problems.into_iter().map(|problem| problem.path);
+    for (text, path) in [(r#"{"n":"secret"}"#, "/n"), ("{}", ""), ("secret words", "$")] {
+        let stored = blob(bench.upload("edit.json", text));
+        for content in [inline(text), stored] {
+            let found = hold(&bench, content, schema.clone()).await.unwrap();
+            assert!(!format!("{:?}", found.problems).contains("secret"), "{text}");
+            assert_eq!(place(found).collect::<Vec<_>>(), [path], "{text}");
+        }
+    }
+    assert!((bench.counted("aiw_data_validated_total") - 1.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_none_is_the_caller_s_mistake() {
+    let bench = Bench::new();
+    for schema in [json!(null), json!({"type": 5})] {
+        let error = hold(&bench, inline("{}"), schema).await.unwrap_err();
+        assert_eq!(error.code(), FailureCode::InvalidInput);
+        assert_eq!(problems(error)[0].path, "schema");
+    }
 }

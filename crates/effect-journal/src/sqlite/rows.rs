@@ -2,115 +2,110 @@
 
 use std::str::FromStr;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 
-use super::thread::Fault;
-use crate::digest::answer_checksum;
-use crate::{AttemptRecord, Committed, EffectClass, EffectKey, Error, RequestDigest, Spend, State};
+use crate::engine::{Attempt, BudgetRow, Counted, Effect, Response, StoredAnswer, Ticket};
+use crate::{
+    Allowance, Amount, AttemptRecord, Counts, EffectClass, EffectKey, Note, NoteAction, Period,
+    RequestDigest, Spend, State,
+};
 
-/// What is stored of an effect.
-pub(super) struct Effect {
-    pub(super) digest: RequestDigest,
-    pub(super) fence: u32,
-    pub(super) committed_fence: Option<u32>,
-}
-
-/// What decides about an attempt.
-pub(super) struct Attempt {
-    pub(super) state: State,
-    pub(super) class: EffectClass,
-    pub(super) lease_ms: i64,
-    pub(super) lease_until_unix_ms: i64,
-}
-
-impl Attempt {
-    /// Tells whether the lease has run out.
-    pub(super) fn expired(&self, now: i64) -> bool {
-        self.lease_until_unix_ms <= now
-    }
-}
-
-/// Reads an effect, if it was ever claimed.
-pub(super) fn effect(transaction: &Transaction<'_>, key: &EffectKey) -> Result<Option<Effect>, Fault> {
-    let row = transaction
-        .query_row(
-            "SELECT digest, fence, committed_fence FROM effect WHERE key = ?1",
-            [key.as_str()],
-            |row| {
-                Ok(Effect {
-                    digest: RequestDigest::from_bytes(row.get(0)?),
-                    fence: row.get(1)?,
-                    committed_fence: row.get(2)?,
-                })
-            },
-        )
-        .optional()?;
-    Ok(row)
-}
-
-/// Reads an attempt, if it was ever granted.
-pub(super) fn attempt(
-    transaction: &Transaction<'_>,
-    key: &EffectKey,
-    fence: u32,
-) -> Result<Option<Attempt>, Fault> {
-    let row = transaction
-        .query_row(
-            "SELECT state, class, lease_ms, lease_until_unix_ms FROM attempt WHERE key = ?1 AND fence = ?2",
-            params![key.as_str(), fence],
-            |row| {
-                Ok(Attempt {
-                    state: row.get(0)?,
-                    class: row.get(1)?,
-                    lease_ms: row.get(2)?,
-                    lease_until_unix_ms: row.get(3)?,
-                })
-            },
-        )
-        .optional()?;
-    Ok(row)
-}
-
-/// Reads a committed result, and refuses one that is pruned or does not match its checksum.
-pub(super) fn committed(
-    transaction: &Transaction<'_>,
-    key: &EffectKey,
-    fence: u32,
-) -> Result<Committed, Fault> {
-    let corrupt = |what| Error::Corrupt {
-        key: key.clone(),
-        fence,
-        what,
+/// Reads an effect with its key.
+pub(super) fn effect(row: &Row<'_>) -> rusqlite::Result<(EffectKey, Effect)> {
+    let effect = Effect {
+        digest: RequestDigest::from_bytes(row.get("digest")?),
+        fence: row.get("fence")?,
+        committed_fence: row.get("committed_fence")?,
     };
-    let row = transaction
-        .query_row(
-            "SELECT * FROM attempt WHERE key = ?1 AND fence = ?2 AND state = 'settled'",
-            params![key.as_str(), fence],
-            |row| {
-                let response: Option<Vec<u8>> = row.get("response")?;
-                let checksum: Option<[u8; 32]> = row.get("checksum")?;
-                Ok((response, checksum, spent(row)?))
-            },
-        )
-        .optional()?;
-    let Some((response, checksum, Some(spend))) = row else {
-        return Err(corrupt("the committed attempt is not settled").into());
+    Ok((row.get("key")?, effect))
+}
+
+/// Reads an attempt with its key and fence, without its response; the query names `has_response`.
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<((EffectKey, u32), Attempt)> {
+    let has_response: bool = row.get("has_response")?;
+    let accounts: String = row.get("accounts")?;
+    let attempt = Attempt {
+        state: row.get("state")?,
+        class: row.get("class")?,
+        owner: row.get("owner")?,
+        model: row.get("model")?,
+        provider: row.get("provider")?,
+        tenant: row.get("tenant")?,
+        price_table: row.get("price_table")?,
+        bound: bound(row)?,
+        spend: spent(row)?,
+        claimed_unix_ms: row.get("claimed_unix_ms")?,
+        lease_ms: row.get("lease_ms")?,
+        lease_until_unix_ms: row.get("lease_until_unix_ms")?,
+        sent_unix_ms: row.get("sent_unix_ms")?,
+        ended_unix_ms: row.get("ended_unix_ms")?,
+        reason: row.get("reason")?,
+        by_hand: row.get("by_hand")?,
+        counters: serde_json::from_str(&accounts).map_err(|error| malformed("accounts", &error))?,
+        limit: counted(row)?,
+        checksum: row.get("checksum")?,
+        response: if has_response {
+            Response::Stored
+        } else {
+            Response::Absent
+        },
     };
-    let Some(response) = response else {
-        return Err(Error::Pruned {
-            key: key.clone(),
-            fence,
-        }
-        .into());
+    Ok(((row.get("key")?, row.get("fence")?), attempt))
+}
+
+/// Reads an answer with what it is checked by.
+pub(super) fn answer(row: &Row<'_>) -> rusqlite::Result<StoredAnswer> {
+    Ok(StoredAnswer {
+        spend: spent(row)?,
+        checksum: row.get("checksum")?,
+        response: row.get("response")?,
+    })
+}
+
+/// Reads a place in a queue with its key.
+pub(super) fn ticket(row: &Row<'_>) -> rusqlite::Result<(EffectKey, Ticket)> {
+    let ticket = Ticket {
+        limit: row.get("limit_name")?,
+        bucket: row.get("bucket")?,
+        tokens: tokens(row, "tokens")?,
     };
-    if checksum != Some(answer_checksum(key, fence, &spend, &response)) {
-        return Err(corrupt("the answer does not match its checksum").into());
-    }
-    Ok(Committed {
-        fence,
-        response,
-        spend,
+    Ok((row.get("key")?, ticket))
+}
+
+/// Reads what a counter holds.
+pub(super) fn amount(row: &Row<'_>) -> rusqlite::Result<Amount> {
+    Ok(Amount {
+        cost_micros: row.get("cost_micros")?,
+        tokens: tokens(row, "tokens")?,
+    })
+}
+
+/// Reads a tenant's budget with its place.
+pub(super) fn budget(row: &Row<'_>) -> rusqlite::Result<((String, Period), BudgetRow)> {
+    let max_tokens: Option<i64> = row.get("max_tokens")?;
+    let budget = BudgetRow {
+        max: Allowance {
+            cost_micros: row.get("max_cost_micros")?,
+            tokens: max_tokens.map(i64::unsigned_abs),
+        },
+        changed_unix_ms: row.get("changed_unix_ms")?,
+        changed_by: row.get("changed_by")?,
+    };
+    Ok(((row.get("tenant")?, row.get("period")?), budget))
+}
+
+/// Reads a note.
+pub(super) fn note(row: &Row<'_>) -> rusqlite::Result<Note> {
+    Ok(Note {
+        id: row.get("id")?,
+        unix_ms: row.get("unix_ms")?,
+        actor: row.get("actor")?,
+        action: row.get("action")?,
+        subject: row.get("subject")?,
+        before: row.get("before_json")?,
+        after: row.get("after_json")?,
+        reason: row.get("reason")?,
     })
 }
 
@@ -126,21 +121,18 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
         owner: row.get("owner")?,
         model: row.get("model")?,
         provider: row.get("provider")?,
+        tenant: row.get("tenant")?,
+        price_table: row.get("price_table")?,
         class: row.get("class")?,
         digest: RequestDigest::from_bytes(row.get("digest")?),
-        upper_bound: Spend {
-            input_tokens: tokens(row, "bound_input_tokens")?,
-            cached_input_tokens: tokens(row, "bound_cached_input_tokens")?,
-            output_tokens: tokens(row, "bound_output_tokens")?,
-            reasoning_tokens: tokens(row, "bound_reasoning_tokens")?,
-            cost_micros: row.get("bound_cost_micros")?,
-        },
+        upper_bound: bound(row)?,
         spend: spent(row)?,
         claimed_unix_ms: row.get("claimed_unix_ms")?,
         lease_until_unix_ms: row.get("lease_until_unix_ms")?,
         sent_unix_ms: row.get("sent_unix_ms")?,
         ended_unix_ms: row.get("ended_unix_ms")?,
         reason: row.get("reason")?,
+        by_hand: row.get("by_hand")?,
     })
 }
 
@@ -155,6 +147,25 @@ pub(super) fn stored_tokens(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
+/// Returns how a choice of what counts is stored.
+pub(super) fn counts_name(counts: Counts) -> &'static str {
+    match counts {
+        Counts::Actual => "actual",
+        Counts::Reserved => "reserved",
+    }
+}
+
+fn bound(row: &Row<'_>) -> rusqlite::Result<Spend> {
+    Ok(Spend {
+        input_tokens: tokens(row, "bound_input_tokens")?,
+        cached_input_tokens: tokens(row, "bound_cached_input_tokens")?,
+        cache_write_input_tokens: tokens(row, "bound_cache_write_input_tokens")?,
+        output_tokens: tokens(row, "bound_output_tokens")?,
+        reasoning_tokens: tokens(row, "bound_reasoning_tokens")?,
+        cost_micros: row.get("bound_cost_micros")?,
+    })
+}
+
 fn spent(row: &Row<'_>) -> rusqlite::Result<Option<Spend>> {
     let Some(cost_micros) = row.get("spent_cost_micros")? else {
         return Ok(None);
@@ -162,15 +173,52 @@ fn spent(row: &Row<'_>) -> rusqlite::Result<Option<Spend>> {
     Ok(Some(Spend {
         input_tokens: tokens(row, "spent_input_tokens")?,
         cached_input_tokens: tokens(row, "spent_cached_input_tokens")?,
+        cache_write_input_tokens: tokens(row, "spent_cache_write_input_tokens")?,
         output_tokens: tokens(row, "spent_output_tokens")?,
         reasoning_tokens: tokens(row, "spent_reasoning_tokens")?,
         cost_micros,
     }))
 }
 
+fn counted(row: &Row<'_>) -> rusqlite::Result<Option<Counted>> {
+    let Some(name) = row.get("limit_name")? else {
+        return Ok(None);
+    };
+    let counts: String = row.get("limit_counts")?;
+    Ok(Some(Counted {
+        name,
+        bucket: row.get("limit_bucket")?,
+        tokens: tokens(row, "limit_tokens")?,
+        counts: if counts == counts_name(Counts::Reserved) {
+            Counts::Reserved
+        } else {
+            Counts::Actual
+        },
+    }))
+}
+
+fn malformed(column: &str, error: &serde_json::Error) -> rusqlite::Error {
+    let error = format!("{column}: {error}");
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
+}
+
 impl FromSql for EffectKey {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Self::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for Period {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for NoteAction {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        let known = Self::ALL.into_iter().find(|action| action.as_str() == text);
+        known.ok_or(FromSqlError::InvalidType)
     }
 }
 

@@ -1,12 +1,12 @@
 //! What needs the journal's own connection: a disk that is full, and a thread that is gone.
 
-use rusqlite::{ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::{
-    Claim, ClaimRequest, Clearance, EffectClass, EffectKey, Error, Journal as _, Lease, OnUnknown, Options,
-    RequestDigest, Settled, Settlement, Spend,
+    Claim, ClaimRequest, Clearance, EffectClass, EffectKey, Error, Feedback, Journal as _, Lease, OnUnknown,
+    Options, RequestDigest, Settled, Settlement, Spend,
 };
 
 async fn open(folder: &TempDir) -> Sqlite {
@@ -29,6 +29,10 @@ fn request(number: u32) -> ClaimRequest {
         model: "model".into(),
         provider: "provider".into(),
         upper_bound: Spend::default(),
+        tenant: None,
+        price_table: String::new(),
+        accounts: Vec::new(),
+        limits: None,
     }
 }
 
@@ -109,11 +113,45 @@ async fn an_answer_that_finds_no_room_can_be_settled_once_there_is_some() {
     };
     assert_eq!(journal.mark_sent(&lease).await.unwrap(), Clearance::Call);
     leave_room(&journal, Some(1)).await;
-    assert_full(&journal.settle(&lease, large()).await);
+    assert_full(&journal.settle(&lease, large(), Feedback::default()).await);
     leave_room(&journal, None).await;
-    assert_eq!(journal.settle(&lease, large()).await.unwrap(), Settled::Committed);
+    assert_eq!(
+        journal
+            .settle(&lease, large(), Feedback::default())
+            .await
+            .unwrap(),
+        Settled::Committed
+    );
     let replay = journal.claim(request(0)).await.unwrap();
     assert!(matches!(replay, Claim::Replay(result) if result.response == large().response));
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_stored_fails_alone() {
+    let folder = TempDir::new().unwrap();
+    let journal = open(&folder).await;
+    let mut leases = Vec::new();
+    for number in 0..3 {
+        let Claim::Granted(lease) = journal.claim(request(number)).await.unwrap() else {
+            panic!("nobody else claims")
+        };
+        assert_eq!(journal.mark_sent(&lease).await.unwrap(), Clearance::Call);
+        leases.push(lease);
+    }
+    leave_room(&journal, Some(1)).await;
+    // While another process writes, the journal's steps gather for one transaction.
+    let other = Connection::open(folder.path().join("journal.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (first, full, last, ()) = tokio::join!(
+        biased;
+        journal.renew(&leases[0]),
+        journal.settle(&leases[1], large(), Feedback::default()),
+        journal.renew(&leases[2]),
+        async { other.execute_batch("COMMIT").unwrap() },
+    );
+    first.unwrap();
+    assert_full(&full);
+    last.unwrap();
 }
 
 #[tokio::test]

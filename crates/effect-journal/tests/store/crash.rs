@@ -6,10 +6,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use effect_journal::{Claim, Clearance, Journal, Lease, Sqlite, State};
+use effect_journal::{
+    Account, AccountClaim, AttemptFilter, Claim, ClaimRequest, Clearance, Feedback, Journal, Lease, Sqlite,
+    State,
+};
 use tempfile::TempDir;
 
 use crate::behaviour::{LEASE, ManualClock, Store, answer, committed, key, request};
@@ -19,6 +23,8 @@ use crate::sqlite::options;
 const VICTIM: &str = "EFFECT_JOURNAL_TEST_VICTIM";
 /// What the victim prints once it has reached its phase.
 const READY: &str = "ready to be killed";
+/// Begins each line that a victim prints of its work; what the test harness prints may stand before it.
+const SAID: &str = "said: ";
 
 /// How far the victim goes before it waits to be killed.
 #[derive(Clone, Copy)]
@@ -71,6 +77,115 @@ async fn a_process_killed_after_settling_leaves_its_answer() {
     );
 }
 
+/// Kills a process that works on many effects at once, wherever it is; what it said before must hold.
+#[tokio::test]
+async fn a_process_killed_at_any_point_leaves_what_it_said() {
+    const TEST: &str = "a_process_killed_at_any_point_leaves_what_it_said";
+    if let Some(path) = std::env::var_os(VICTIM) {
+        toil(Path::new(&path)).await;
+    }
+    for round in 0..8 {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("journal.db");
+        // No two runs kill at the same point; a failure shows what had been said.
+        let lines = usize::from(unforeseen()) + 1;
+        let said = kill_after(TEST, &path, lines);
+        let store = opened_now(&path, folder).await;
+        for line in &said {
+            let (word, number) = line.split_once(' ').unwrap();
+            let state = store.states(&key(number)).await;
+            match word {
+                "claimed" => assert_eq!(state.len(), 1, "round {round}, {said:?}"),
+                "sent" => assert!(
+                    matches!(state[..], [State::Sent | State::Settled]),
+                    "{state:?}, {said:?}"
+                ),
+                _ => assert_eq!(
+                    store.claim(&key(number)).await,
+                    Claim::Replay(committed(1, number, 7)),
+                    "{said:?}"
+                ),
+            }
+        }
+        let filter = AttemptFilter {
+            limit: AttemptFilter::MAX_LIMIT,
+            ..AttemptFilter::default()
+        };
+        let attempts = store.journal.attempts(filter).await.unwrap();
+        let sum: i64 = attempts
+            .iter()
+            .map(|attempt| attempt.spend.map_or(1000, |spend| spend.cost_micros))
+            .sum();
+        let used = store.journal.used(&account()).await.unwrap();
+        assert_eq!(used.cost_micros, sum, "round {round}, {said:?}");
+    }
+}
+
+fn account() -> Account {
+    Account::run("default", "workflow", "run").unwrap()
+}
+
+/// Returns a byte that nobody can foresee.
+fn unforeseen() -> u8 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0).to_be_bytes()[0] / 2
+}
+
+/// Claims, sends and settles, four effects at a time, and says so line by line.
+async fn toil(path: &Path) {
+    let journal: Arc<dyn Journal> = Arc::new(Sqlite::open(&options(path)).await.unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..4 {
+        let journal = Arc::clone(&journal);
+        tasks.spawn(async move {
+            for number in (task..).step_by(4) {
+                let account = AccountClaim {
+                    account: account(),
+                    max: None,
+                };
+                let request = ClaimRequest {
+                    accounts: vec![account],
+                    ..request(&key(&number.to_string()))
+                };
+                let Claim::Granted(lease) = journal.claim(request).await.unwrap() else {
+                    panic!("nobody else claims")
+                };
+                println!("{SAID}claimed {number}");
+                assert_eq!(journal.mark_sent(&lease).await.unwrap(), Clearance::Call);
+                println!("{SAID}sent {number}");
+                let settlement = answer(&number.to_string(), 7);
+                let _ = journal
+                    .settle(&lease, settlement, Feedback::default())
+                    .await
+                    .unwrap();
+                println!("{SAID}settled {number}");
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// Runs the named test as a victim, kills it after so many lines, and returns all that it said.
+fn kill_after(test: &str, path: &Path, lines: usize) -> Vec<String> {
+    let mut victim = start(test, path);
+    let output = BufReader::new(victim.stdout.take().unwrap());
+    let mut said = Vec::new();
+    for line in output.lines() {
+        // A line that was cut off was not said.
+        let Ok(line) = line else { break };
+        let Some((_, word)) = line.split_once(SAID) else {
+            continue;
+        };
+        said.push(word.to_owned());
+        if said.len() == lines {
+            victim.kill().unwrap();
+        }
+    }
+    victim.wait().unwrap();
+    assert!(said.len() >= lines, "the victim ended by itself: {said:?}");
+    said
+}
+
 /// Runs the named test as a victim, kills it in its phase, and opens what it left a little later.
 async fn survive(test: &str, phase: Phase) -> Store {
     if let Some(path) = std::env::var_os(VICTIM) {
@@ -78,29 +193,31 @@ async fn survive(test: &str, phase: Phase) -> Store {
     }
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("journal.db");
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("crash::{test}"), "--nocapture"])
-        .env(VICTIM, &path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut victim = start(test, &path);
     let output = BufReader::new(victim.stdout.take().unwrap());
     let ready = output.lines().any(|line| line.unwrap().contains(READY));
     victim.kill().unwrap();
     let status = victim.wait().unwrap();
     assert!(ready, "the victim ended by itself: {status}");
 
+    opened_now(&path, folder).await
+}
+
+fn start(test: &str, path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("crash::{test}"), "--nocapture"])
+        .env(VICTIM, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Opens what a victim left.
+async fn opened_now(path: &Path, folder: TempDir) -> Store {
     // A manual clock at the victim's time, so that the test can pass the lease without waiting for it.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let clock = ManualClock::at(i64::try_from(now).unwrap());
-    let journal = Sqlite::open_with_clock(&options(&path), clock.clone())
-        .await
-        .unwrap();
-    Store {
-        journal: std::sync::Arc::new(journal),
-        clock,
-        _kept: Box::new(folder),
-    }
+    crate::sqlite::reopen_at(path, clock, Box::new(folder)).await
 }
 
 /// Goes to the phase and says so.
@@ -118,7 +235,10 @@ async fn die(path: &Path, phase: Phase) {
         Phase::Sent => send(&journal, &lease).await,
         Phase::Settled => {
             send(&journal, &lease).await;
-            let _ = journal.settle(&lease, answer("answer", 7)).await.unwrap();
+            let _ = journal
+                .settle(&lease, answer("answer", 7), Feedback::default())
+                .await
+                .unwrap();
         }
     }
     println!("{READY}");

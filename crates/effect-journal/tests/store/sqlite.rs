@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use effect_journal::{Claim, Error, Journal, Options, Problem, Settled, Sqlite, State};
+use effect_journal::{
+    Claim, Committed, Error, Feedback, Journal, Options, Problem, Scope, Settled, Spend, Sqlite, State,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::behaviour::{LEASE, ManualClock, Store, answer, committed, every_behaviour, key, request};
+use crate::behaviour::{LEASE, ManualClock, Store, answer, committed, cost, every_behaviour, key, request};
 
 every_behaviour!(crate::sqlite::open);
 
@@ -30,15 +32,19 @@ async fn open() -> Store {
 }
 
 async fn reopen(path: &Path, kept: Box<TempDir>) -> Store {
-    let clock = ManualClock::at(START);
-    let journal = Sqlite::open_with_clock(&options(path), clock.clone())
-        .await
-        .unwrap();
-    Store {
-        journal: Arc::new(journal),
-        clock,
-        _kept: kept,
-    }
+    reopen_at(path, ManualClock::at(START), kept).await
+}
+
+pub(crate) async fn reopen_at(path: &Path, clock: Arc<ManualClock>, kept: Box<TempDir>) -> Store {
+    let (path, clocked) = (path.to_owned(), clock.clone());
+    Store::opened(clock, kept, move || {
+        let (options, clock) = (options(&path), clocked.clone());
+        Box::pin(async move {
+            let journal = Sqlite::open_with_clock(&options, clock).await.unwrap();
+            Arc::new(journal) as Arc<dyn Journal>
+        })
+    })
+    .await
 }
 
 fn file(folder: &TempDir) -> PathBuf {
@@ -84,7 +90,7 @@ async fn everything_survives_reopening() {
     {
         let store = reopen(&path, Box::new(TempDir::new().unwrap())).await;
         let lease = store.sent(&key("call/0")).await;
-        let _ = store.journal.settle(&lease, answer("answer", 7)).await.unwrap();
+        let _ = store.settle(&lease, answer("answer", 7)).await.unwrap();
     }
     let store = reopen(&path, Box::new(folder)).await;
     assert_eq!(
@@ -137,7 +143,11 @@ async fn a_writer_waits_for_another_process_and_passes_its_readers() {
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .unwrap();
     let journal = store.0.journal.clone();
-    let settling = tokio::spawn(async move { journal.settle(&lease, answer("answer", 7)).await });
+    let settling = tokio::spawn(async move {
+        journal
+            .settle(&lease, answer("answer", 7), Feedback::default())
+            .await
+    });
     tokio::task::yield_now().await;
     assert!(!settling.is_finished());
     writing.commit().unwrap();
@@ -163,8 +173,9 @@ async fn a_step_whose_caller_went_away_is_still_done() {
 #[tokio::test]
 async fn wrong_options_are_all_told_before_anything_is_opened() {
     let options = Options {
-        url: "postgres://db/journal".into(),
+        url: "mysql://db/journal".into(),
         lease_seconds: 1,
+        ..Options::default()
     };
     let error = Sqlite::open(&options).await.err().unwrap();
     let Error::Options { problems } = &error else {
@@ -172,7 +183,7 @@ async fn wrong_options_are_all_told_before_anything_is_opened() {
     };
     let paths: Vec<_> = problems.iter().map(|Problem { path, .. }| *path).collect();
     assert_eq!(paths, ["url", "lease_seconds"]);
-    assert!(error.to_string().contains("supported is sqlite:///"), "{error}");
+    assert!(error.to_string().contains("supported are sqlite:///"), "{error}");
 }
 
 #[tokio::test]
@@ -189,7 +200,7 @@ async fn a_newer_schema_is_left_alone() {
             error,
             Error::NewerSchema {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -201,6 +212,43 @@ async fn a_newer_schema_is_left_alone() {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(version, 99);
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_release_keeps_its_attempts() {
+    let folder = TempDir::new().unwrap();
+    Connection::open(file(&folder))
+        .unwrap()
+        .execute_batch(include_str!("../data/journal-version-1.sql"))
+        .unwrap();
+    let store = reopen(&file(&folder), Box::new(folder)).await;
+    store.clock.advance(LEASE);
+    let spent = Spend {
+        cache_write_input_tokens: 0,
+        ..cost(7)
+    };
+    let result = Committed {
+        fence: 2,
+        response: b"answer".to_vec(),
+        spend: spent,
+    };
+    assert_eq!(store.claim(&key("settled")).await, Claim::Replay(result));
+    for (step, states) in [
+        ("settled", &[State::Released, State::Settled][..]),
+        ("unknown", &[State::Unknown]),
+        ("sent", &[State::Unknown]),
+        ("reserved", &[State::Released]),
+    ] {
+        assert_eq!(store.states(&key(step)).await, states, "{step}");
+    }
+    let record = store.records(&key("settled")).await.remove(0);
+    assert_eq!(
+        (record.tenant, record.price_table.as_str(), record.by_hand),
+        (None, "", false)
+    );
+    let totals = store.journal.totals(&Scope::all()).await.unwrap();
+    assert_eq!((totals.settled.spend, totals.unknown.attempts), (spent, 2));
+    assert_eq!(store.granted(&key("unknown")).await.fence, 2);
 }
 
 #[tokio::test]
@@ -233,7 +281,7 @@ async fn a_folder_that_cannot_be_made_is_told() {
 async fn a_damaged_answer_is_never_replayed() {
     let store = open_with_path().await;
     let lease = store.0.sent(&key("call/0")).await;
-    let _ = store.0.journal.settle(&lease, answer("answer", 7)).await.unwrap();
+    let _ = store.0.settle(&lease, answer("answer", 7)).await.unwrap();
     for damage in [
         "UPDATE attempt SET response = CAST('Answer' AS BLOB)",
         "UPDATE attempt SET response = CAST('answer' AS BLOB), spent_cost_micros = 8",
@@ -254,8 +302,17 @@ async fn damaged_pages_are_a_storage_error() {
         .unwrap()
         .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
         .unwrap();
+    let root: u32 = Connection::open(&copy)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'effect'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
     let mut bytes = std::fs::read(&copy).unwrap();
-    bytes[4096..].fill(0xA5);
+    let end = usize::try_from(root).unwrap() * 4096;
+    bytes[end - 4096..end].fill(0xA5);
     std::fs::write(&copy, bytes).unwrap();
     let journal = Sqlite::open(&options(&copy)).await.unwrap();
     let claim = journal.claim(request(&key("call/0"))).await;
@@ -269,7 +326,7 @@ async fn damaged_pages_are_a_storage_error() {
 async fn the_schema_refuses_a_second_commit() {
     let store = open_with_path().await;
     let lease = store.0.sent(&key("call/0")).await;
-    let _ = store.0.journal.settle(&lease, answer("answer", 7)).await.unwrap();
+    let _ = store.0.settle(&lease, answer("answer", 7)).await.unwrap();
     let other = Connection::open(&store.1).unwrap();
     for change in [
         "UPDATE effect SET committed_fence = NULL",

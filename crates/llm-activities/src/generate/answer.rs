@@ -5,14 +5,13 @@ use documents::{
     json_answer::{self, Reason},
     schema::Schema,
 };
-use model_clients::provider::{Finish, GenerateResponse, UsageSource};
+use model_clients::provider::{Finish, GenerateResponse};
 use workflow_types::{
     json,
-    proto::{Outcome, Problem, Usage, generate_text_output::Answer},
+    proto::{Outcome, Problem, generate_text_output::Answer},
     request::INLINE_LIMIT_BYTES,
 };
 
-use super::prompt::count;
 use crate::error::Error;
 
 /// An answer that was looked at.
@@ -97,31 +96,6 @@ fn no_json(reason: Reason) -> &'static str {
     }
 }
 
-/// Gives the tokens of a call; where nobody counted, our own counts stand in and say so.
-pub(super) fn usage(response: &GenerateResponse, prompt_tokens: u32, answer_tokens: usize) -> Usage {
-    let reported = response.usage;
-    let base = Usage {
-        calls: 1,
-        ..Usage::default()
-    };
-    match response.usage_source {
-        UsageSource::Missing => Usage {
-            input_tokens: count(prompt_tokens),
-            output_tokens: count(answer_tokens),
-            estimated: true,
-            ..base
-        },
-        UsageSource::Reported | UsageSource::Estimated => Usage {
-            input_tokens: count(reported.input_tokens),
-            cached_input_tokens: count(reported.cached_input_tokens),
-            output_tokens: count(reported.output_tokens),
-            reasoning_tokens: count(reported.reasoning_tokens),
-            estimated: response.usage_source == UsageSource::Estimated,
-            ..base
-        },
-    }
-}
-
 /// Gives the answer inline, or stores it when it is large or that was asked for.
 pub(super) async fn place(
     blobs: &BlobStore,
@@ -159,9 +133,11 @@ mod tests {
             text: text.into(),
             finish,
             usage: model_clients::provider::Usage::default(),
-            usage_source: UsageSource::Missing,
+            usage_source: model_clients::UsageSource::Reported,
             served_model: "m".into(),
             response_id: None,
+            request_id: None,
+            limits: model_clients::LimitHeaders::default(),
             first_token_ms: 1,
             total_ms: 2,
         }
@@ -207,14 +183,5 @@ mod tests {
         let checked = check(&response("{\"title\": \"A\"}", Finish::Length), Some(&schema()));
         assert_eq!(checked.outcome, Outcome::Truncated);
         assert!(checked.value.is_none());
-    }
-
-    #[test]
-    fn usage_that_nobody_reported_is_an_estimate_and_says_so() {
-        let used = usage(&response("a", Finish::Stop), 12, 3);
-        assert_eq!(
-            (used.input_tokens, used.output_tokens, used.estimated),
-            (12, 3, true)
-        );
     }
 }

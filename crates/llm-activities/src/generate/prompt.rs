@@ -51,6 +51,17 @@ pub(super) fn tokens(ask: &Ask, content_tokens: usize, constrained: bool, counte
     u32::try_from(total).unwrap_or(u32::MAX)
 }
 
+/// Counts the tokens of a schema that goes beside the prompt; providers may put it into the prompt themselves.
+pub(super) fn form_tokens(ask: &Ask, constrained: bool, counter: &TokenCounter) -> u32 {
+    match &ask.output.format {
+        Format::Json(form) if constrained => {
+            let tokens = counter.count(&form.schema.to_string()) + TOKENS_PER_PROMPT;
+            u32::try_from(tokens).unwrap_or(u32::MAX)
+        }
+        Format::Json(_) | Format::Text => 0,
+    }
+}
+
 /// A model that is held to a schema while it writes needs no description of it.
 fn task(ask: &Ask, text: &str, constrained: bool) -> String {
     let mut parts: Vec<String> = Vec::new();

@@ -89,8 +89,12 @@ async fn from_line(services: &Services, line: &BatchLine) -> Result<Ask, Error> 
     let resolved = resolve(&defaults, item);
     let parsed = PipelineRequest::parse(resolved.clone())?;
     let text = text(services, parsed.content).await?;
+    let model = match &line.model {
+        Some(model) => ModelRef::parse(model)?,
+        None => parsed.model,
+    };
     Ok(Ask {
-        model: parsed.model,
+        model,
         system: parsed.system,
         instruction: parsed.instruction,
         texts: vec![text],

@@ -1,6 +1,9 @@
 //! What an attempt does with a scripted provider at the trait, a real journal and a real store.
 
 mod fixture;
+mod offloading;
+mod spending;
+mod streams;
 
 use std::time::Duration;
 
@@ -10,7 +13,8 @@ use workflow_types::{
     failure::FailureCode,
     proto::{
         BatchLine, BlobRef, Content, GenerateTextInput, LineRef, LlmPipelineInput, OnUnknown, Outcome,
-        OutputSpec, Problem, Repair, content, generate_text_input::Request, generate_text_output::Answer,
+        OutputSpec, Problem, Repair, ServedBy, content, generate_text_input::Request,
+        generate_text_output::Answer,
     },
 };
 
@@ -32,9 +36,16 @@ async fn a_finished_answer_is_replayed_and_nobody_is_called_again() {
     let first = fixture.run(prompt_input("call/0")).await.unwrap();
     assert_eq!(first.answer, Some(Answer::Text("words".into())));
     assert_eq!((first.outcome(), first.replayed), (Outcome::Completed, false));
+    let served = ServedBy {
+        provider: "scripted".into(),
+        model: "one-2026".into(),
+        response_id: Some("r-1".into()),
+    };
+    assert_eq!(first.served_by, Some(served));
     let second = fixture.run(prompt_input("call/0")).await.unwrap();
     assert!(second.replayed);
     assert_eq!(second.answer, first.answer);
+    assert_eq!(second.served_by, first.served_by);
     assert_eq!(second.usage, first.usage);
     assert_eq!(fixture.calls(), 1);
     assert_eq!(states(&fixture).await, [State::Settled]);
@@ -69,11 +80,11 @@ async fn a_call_whose_outcome_is_unknown_is_not_repeated_when_that_is_forbidden(
 
 #[tokio::test]
 async fn a_refusal_that_is_not_billed_is_released_and_tried_again() {
-    let limited = Script::failure(ErrorKind::RateLimited, CallOutcome::NotBilled);
-    let fixture = Fixture::new([limited, Script::answer("words")]).await;
+    let refused = Script::failure(ErrorKind::Overloaded, CallOutcome::NotBilled);
+    let fixture = Fixture::new([refused, Script::answer("words")]).await;
     assert_eq!(
         fixture.run(prompt_input("call/0")).await.unwrap_err().code(),
-        FailureCode::RateLimited
+        FailureCode::Overloaded
     );
     assert!(fixture.run(prompt_input("call/0")).await.is_ok());
     assert_eq!(states(&fixture).await, [State::Released, State::Settled]);
@@ -152,6 +163,7 @@ async fn line_input(fixture: &Fixture, line: &str) -> GenerateTextInput {
         request: Some(Request::Line(BatchLine {
             line: Some(place),
             defaults: Some(defaults),
+            model: None,
         })),
         store_answer: true,
         store_name: "staged/items/1".into(),
@@ -175,6 +187,17 @@ async fn an_item_is_read_by_position_and_its_answer_is_stored() {
         "{}",
         fixture.last_prompt()
     );
+}
+
+#[tokio::test]
+async fn an_item_is_asked_of_the_model_that_follows_when_that_is_said() {
+    let fixture = Fixture::new([Script::answer("words")]).await;
+    let mut input = line_input(&fixture, r#"{"id":"a","text":"second"}"#).await;
+    if let Some(Request::Line(line)) = &mut input.request {
+        line.model = Some("scripted/two".into());
+    }
+    fixture.run(input).await.unwrap();
+    assert_eq!(fixture.last_model().as_deref(), Some("two"));
 }
 
 #[tokio::test]

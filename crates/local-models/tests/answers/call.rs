@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use local_models::{LocalModels, ModelOptions, Options};
 use model_clients::{
-    Error, GenerateCall, GenerateRequest, GenerateResponse, Message, ModelProvider, Progress, ResponseFormat,
-    Role,
+    Deltas, Error, GenerateCall, GenerateRequest, GenerateResponse, Message, ModelProvider, Progress,
+    ResponseFormat, Role,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,7 @@ pub(crate) struct Call {
     pub(crate) deadline: Duration,
     pub(crate) cancel: CancellationToken,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) deltas: Option<Deltas>,
 }
 
 impl Call {
@@ -64,6 +65,7 @@ impl Call {
             deadline: Duration::from_mins(5),
             cancel: CancellationToken::new(),
             progress: watch::Sender::new(Progress::default()),
+            deltas: None,
         }
     }
 
@@ -77,6 +79,7 @@ impl Call {
                 request,
                 deadline: self.deadline,
                 progress: self.progress,
+                deltas: self.deltas,
                 cancel: self.cancel,
             })
             .await

@@ -77,6 +77,30 @@ async fn a_seed_repeats_a_sampled_answer_and_another_seed_changes_it() {
 }
 
 #[tokio::test]
+async fn whoever_reads_along_is_told_the_answer_piece_by_piece_and_no_stop_text() {
+    let models = provider(1).await;
+    let mut asking = request("Name three colours.", 24);
+    let whole = answer(&models, &asking).await.text;
+    let middle = whole.len() / 2;
+    let cut = whole.floor_char_boundary(middle);
+    for stop in [None, Some(whole[cut..].chars().take(4).collect::<String>())] {
+        asking.stop = stop.into_iter().collect();
+        let (deltas, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let call = Call {
+            deltas: Some(deltas),
+            ..Call::new()
+        };
+        let whole = call.of(&models, &asking).await.unwrap();
+        let mut pieces = Vec::new();
+        while let Some(piece) = told.recv().await {
+            pieces.push(piece);
+        }
+        assert!(pieces.len() > 1, "{pieces:?}");
+        assert_eq!(pieces.concat(), whole.text);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_ends_before_its_stop_text_and_by_itself() {
     let provider = provider(1).await;
     let stopped = GenerateRequest {

@@ -6,25 +6,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::HeaderValue;
 use schemars::{JsonSchema, Schema};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
 
+use crate::limits::ModelLimits;
+use crate::prices::Prices;
 use crate::provider::{Billing, TokenizerSpec};
 use crate::settings::{Problem, Timeouts, redacted, redacted_values, required};
+use crate::setup::{EndpointName, Model, price_problems};
+use crate::transport::endpoint::{Common, KeyHeader};
 
-/// Headers that the client sets itself.
-const OWN_HEADERS: [&str; 7] = [
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "openai-organization",
-    "transfer-encoding",
-];
+/// Headers that this client sets itself.
+const OWN_HEADERS: [&str; 1] = ["openai-organization"];
 
 /// One OpenAI-compatible endpoint.
 ///
@@ -60,6 +55,8 @@ pub struct Options {
     #[serde(serialize_with = "redacted")]
     #[schemars(with = "Option<String>", extend("writeOnly" = true, "x-unset" = "`api_key_file`, or no key at all"))]
     pub api_key: Option<SecretString>,
+    /// A name for the key that may be shown: limits are counted for each name, provider and model.
+    pub key_name: String,
     /// The organisation that calls are made for, where an account has several.
     #[schemars(extend("x-unset" = "the account's own"))]
     pub organization: Option<String>,
@@ -107,6 +104,7 @@ impl Default for Options {
             allow_plain_http: false,
             api_key_file: None,
             api_key: None,
+            key_name: "default".to_owned(),
             organization: None,
             extra_headers: BTreeMap::new(),
             proxy: None,
@@ -135,13 +133,18 @@ pub struct ModelOptions {
     pub max_output_tokens: Option<u32>,
     /// How the tokens of a text are counted.
     pub tokenizer: TokenizerSpec,
-    /// What a call costs. Has to be said, because a price that is forgotten would pass for free.
-    #[schemars(with = "Billing")]
+    /// What a call costs. A model that neither this nor the price tables know is refused at start-up, because a price that is
+    /// forgotten would pass for free.
+    #[schemars(extend("x-unset" = "what the price tables say"))]
     pub billing: Option<Billing>,
+    /// Leaves `temperature` and `top_p` out of requests: reasoning models refuse them.
+    pub omit_sampling: bool,
+    /// How much the provider lets through for this model.
+    pub limits: ModelLimits,
 }
 
 fn model_requirements(schema: &mut Schema) {
-    required(schema, &["context_window", "billing"]);
+    required(schema, &["context_window"]);
 }
 
 /// How an answer of a given form is asked for.
@@ -182,32 +185,13 @@ impl MaxTokensField {
 impl Options {
     /// Gives the files that these options name, each under its path within them.
     pub fn files(&self) -> Vec<(String, PathBuf)> {
-        let own = [("api_key_file", &self.api_key_file), ("ca_file", &self.ca_file)];
-        let tokenizers = self.models.iter().filter_map(|(name, model)| {
-            let file = model.tokenizer.file()?;
-            Some((format!("models.{name}.tokenizer.path"), file.clone()))
-        });
-        own.into_iter()
-            .filter_map(|(key, path)| Some((key.to_owned(), path.clone()?)))
-            .chain(tokenizers)
-            .collect()
+        self.common().files(self.described())
     }
 
-    /// Reports everything that is wrong, each with the path of its key.
+    /// Reports everything that is wrong, each with the path of its key; prices are a matter of
+    /// [`price_problems`](Self::price_problems).
     pub fn validate(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.name.is_empty() || self.name.contains(['/', ' ']) {
-            problems.push(Problem::new("name", "must not be empty or contain `/` or spaces"));
-        }
-        if let Err(message) = self.endpoint() {
-            problems.push(Problem::new("base_url", message));
-        }
-        if self.api_key.is_some() && self.api_key_file.is_some() {
-            problems.push(Problem::new(
-                "api_key",
-                "is set beside api_key_file; give one of the two",
-            ));
-        }
+        let mut problems = self.common().problems();
         if self
             .organization
             .as_ref()
@@ -218,98 +202,61 @@ impl Options {
                 "holds characters that a header cannot carry",
             ));
         }
-        if self.max_response_bytes == 0 || usize::try_from(self.max_response_bytes).is_err() {
-            problems.push(Problem::new(
-                "max_response_bytes",
-                "must be above 0 and fit in memory",
-            ));
-        }
-        problems.extend(self.timeouts.validate("timeouts"));
-        problems.extend(self.header_problems());
-        problems.extend(self.model_problems());
-        problems
-    }
-
-    fn header_problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let has_key = self.api_key.is_some() || self.api_key_file.is_some();
-        for (name, value) in &self.extra_headers {
-            let path = format!("extra_headers.{name}");
-            let lower = name.to_ascii_lowercase();
-            if HeaderName::try_from(name).is_err() {
-                problems.push(Problem::new(path, "is no name of a header"));
-            } else if HeaderValue::from_str(value.expose_secret()).is_err() {
-                problems.push(Problem::new(path, "holds characters that a header cannot carry"));
-            } else if OWN_HEADERS.contains(&lower.as_str()) || (has_key && lower == "authorization") {
-                problems.push(Problem::new(path, "is set by the client itself; remove it"));
-            }
-        }
-        problems
-    }
-
-    fn model_problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
         if self.models.is_empty() {
             problems.push(Problem::new(
                 "models",
                 "is empty; add a table for each model that may be called",
             ));
         }
-        for (name, model) in &self.models {
-            let path = |key: &str| format!("models.{name}.{key}");
-            if model.context_window == 0 {
-                problems.push(Problem::new(path("context_window"), "must be set and above 0"));
-            }
-            if model
-                .max_output_tokens
-                .is_some_and(|most| most == 0 || most > model.context_window)
-            {
-                problems.push(Problem::new(
-                    path("max_output_tokens"),
-                    "must be above 0 and at most context_window",
-                ));
-            }
-            if model.billing.is_none() {
-                problems.push(Problem::new(
-                    path("billing"),
-                    "must be set: { kind = \"free\" }, or { kind = \"per_token\" } with its three prices",
-                ));
-            }
-        }
+        problems.extend(self.described().flat_map(|model| model.problems()));
         problems
     }
 
-    /// Gives the URL that chat completions are posted to, or what is wrong with `base_url`.
-    pub(crate) fn endpoint(&self) -> Result<Url, String> {
-        if self.base_url.is_empty() {
-            return Err("must be set, such as http://127.0.0.1:8080/v1".to_owned());
+    /// Reports the models whose price nobody knows: neither their `billing` nor these tables.
+    pub fn price_problems(&self, prices: &Prices) -> Vec<Problem> {
+        price_problems(self.endpoint_name(), self.described(), prices)
+    }
+
+    pub(crate) fn endpoint_name(&self) -> EndpointName<'_> {
+        EndpointName {
+            provider: &self.name,
+            protocol: super::PROTOCOL,
+            key_name: &self.key_name,
         }
-        let mut url = Url::parse(&self.base_url).map_err(|error| format!("is no URL: {error}"))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not hold a user or password; use api_key_file or extra_headers".to_owned());
+    }
+
+    /// Gives what is common to all protocols of each model.
+    pub(crate) fn described(&self) -> impl Iterator<Item = Model<'_>> {
+        self.models.iter().map(|(name, model)| Model {
+            name,
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+            tokenizer: &model.tokenizer,
+            billing: model.billing,
+            limits: model.limits,
+            constrained_json: self.structured_output == StructuredOutput::JsonSchema,
+        })
+    }
+
+    /// Gives what is common to all protocols of the endpoint.
+    pub(crate) fn common(&self) -> Common<'_> {
+        Common {
+            name: &self.name,
+            base_url: &self.base_url,
+            path: &["chat", "completions"],
+            allow_plain_http: self.allow_plain_http,
+            api_key_file: self.api_key_file.as_deref(),
+            api_key: self.api_key.as_ref(),
+            key_header: KeyHeader::Bearer,
+            key_name: &self.key_name,
+            extra_headers: &self.extra_headers,
+            own_headers: &OWN_HEADERS,
+            proxy: self.proxy.as_ref(),
+            ca_file: self.ca_file.as_deref(),
+            streaming: self.streaming,
+            timeouts: self.timeouts,
+            max_response_bytes: self.max_response_bytes,
         }
-        let is_here = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        match url.scheme() {
-            "https" => {}
-            "http" if is_here || self.allow_plain_http => {}
-            "http" => {
-                return Err(
-                    "is plain http to another machine; use https, or set allow_plain_http".to_owned(),
-                );
-            }
-            _ => return Err("must begin with https:// or http://".to_owned()),
-        }
-        url.set_fragment(None);
-        url.path_segments_mut()
-            .map_err(|()| "cannot be appended to".to_owned())?
-            .pop_if_empty()
-            .extend(["chat", "completions"]);
-        Ok(url)
     }
 }
 

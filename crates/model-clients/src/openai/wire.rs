@@ -26,8 +26,13 @@ pub(super) fn body(options: &Options, request: &GenerateRequest) -> serde_json::
             body.insert(key.into(), value);
         }
     };
-    optional("temperature", request.temperature.map(Value::from));
-    optional("top_p", request.top_p.map(Value::from));
+    let omit_sampling = options
+        .models
+        .get(&request.model)
+        .is_some_and(|model| model.omit_sampling);
+    let sampling = |value: Option<f64>| value.filter(|_| !omit_sampling).map(Value::from);
+    optional("temperature", sampling(request.temperature));
+    optional("top_p", sampling(request.top_p));
     optional("seed", request.seed.map(Value::from));
     optional(
         "stop",
@@ -106,6 +111,9 @@ pub(super) struct Counts {
 #[derive(Deserialize, Serialize, Clone, Copy)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// Named in two ways by the servers that bill it.
+    #[serde(alias = "cache_creation_tokens")]
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Serialize, Clone, Copy)]
@@ -132,9 +140,14 @@ pub(super) fn usage(counts: Option<Counts>, has_text: bool) -> (Usage, UsageSour
     let reasoning = counts
         .completion_tokens_details
         .and_then(|details| details.reasoning_tokens);
+    let cached = cached.unwrap_or(0).min(input);
+    let written = counts
+        .prompt_tokens_details
+        .and_then(|details| details.cache_write_tokens);
     let usage = Usage {
         input_tokens: narrow(input),
-        cached_input_tokens: narrow(cached.unwrap_or(0).min(input)),
+        cached_input_tokens: narrow(cached),
+        cache_write_input_tokens: narrow(written.unwrap_or(0).min(input - cached)),
         output_tokens: narrow(output),
         reasoning_tokens: narrow(reasoning.unwrap_or(0).min(output)),
     };

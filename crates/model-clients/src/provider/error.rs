@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::limits::LimitHeaders;
+
 /// The source of an error, boxed.
 pub type BoxedSource = Box<dyn std::error::Error + Send + Sync>;
 
@@ -23,8 +25,12 @@ pub struct Error {
     pub billing: CallOutcome,
     /// How long the provider asks to wait before the next call.
     pub retry_after: Option<Duration>,
+    /// What the answer's headers say about limits; nothing where there was no answer.
+    pub limits: Box<LimitHeaders>,
     /// The HTTP status, where there was one.
     pub status: Option<u16>,
+    /// The provider's own id of the exchange, for asking there what became of it.
+    pub request_id: Option<String>,
     /// What failed and what to do about it, without any text of prompt or answer.
     pub message: String,
     /// The error underneath.
@@ -39,7 +45,9 @@ impl Error {
             kind,
             billing,
             retry_after: None,
+            limits: Box::default(),
             status: None,
+            request_id: None,
             message: message.into(),
             source: None,
         }

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::limits::LimitHeaders;
+
 /// One request for an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerateRequest {
@@ -131,6 +133,12 @@ pub struct GenerateResponse {
     pub served_model: String,
     /// The provider's own id of the response.
     pub response_id: Option<String>,
+    /// The provider's own id of the exchange, for asking there about it; not the same as `response_id`.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// What the answer's headers say about limits. Not kept with the response: it is true for the moment only.
+    #[serde(skip)]
+    pub limits: LimitHeaders,
     /// Milliseconds from the start of the call to the first piece of text, or to the end of the answer where it
     /// comes in one piece.
     pub first_token_ms: u64,
@@ -147,6 +155,8 @@ impl fmt::Debug for GenerateResponse {
             .field("usage_source", &self.usage_source)
             .field("served_model", &self.served_model)
             .field("response_id", &self.response_id)
+            .field("request_id", &self.request_id)
+            .field("limits", &self.limits)
             .field("first_token_ms", &self.first_token_ms)
             .field("total_ms", &self.total_ms)
             .finish()
@@ -170,10 +180,13 @@ pub enum Finish {
 /// Tokens that one call used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of input, cached ones included.
+    /// Tokens of input, those included that were cached or written to the cache.
     pub input_tokens: u32,
     /// Those of the input tokens that the provider had cached.
     pub cached_input_tokens: u32,
+    /// Those of the input tokens that the provider wrote to its cache.
+    #[serde(default)]
+    pub cache_write_input_tokens: u32,
     /// Tokens of output, reasoning included.
     pub output_tokens: u32,
     /// Those of the output tokens that were spent on reasoning that is not part of the text.

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::heard::Heard;
 use crate::provider::{CallOutcome, Error, ErrorKind};
 use crate::settings::{Timeouts, duration};
 
@@ -28,6 +30,7 @@ pub(crate) struct Flight {
     deadline_is_the_callers: bool,
     cancel: CancellationToken,
     departure: watch::Sender<Departure>,
+    heard: OnceLock<Heard>,
 }
 
 /// Whether the request has left.
@@ -65,7 +68,7 @@ impl Departure {
 
 /// A time limit inside a call.
 #[derive(Clone, Copy)]
-enum Phase {
+pub(super) enum Phase {
     FirstByte,
     BetweenBytes,
 }
@@ -82,6 +85,7 @@ impl Flight {
             deadline_is_the_callers: left < whole,
             cancel,
             departure: watch::Sender::new(Departure::Waiting),
+            heard: OnceLock::new(),
         }
     }
 
@@ -138,10 +142,27 @@ impl Flight {
         self.departure.send_modify(|departure| {
             departure.leave();
         });
+        self.heard.get_or_init(|| Heard::of(&response));
         Ok(response)
     }
 
-    async fn within<T>(
+    /// Gives what the head of the answer said; nothing before it has come.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.get().cloned().unwrap_or_default()
+    }
+
+    /// Adds to an error what the head of the answer said, however far the call had come after that.
+    pub(crate) fn with_heard(&self, mut error: Error) -> Error {
+        let heard = self.heard();
+        if let Some(id) = &heard.request_id {
+            error.message = format!("{} (request id {id})", error.message);
+        }
+        error.request_id = heard.request_id;
+        error.limits = Box::new(heard.limits);
+        error
+    }
+
+    pub(super) async fn within<T>(
         &self,
         phase: Phase,
         work: impl Future<Output = reqwest::Result<T>>,
@@ -231,80 +252,6 @@ impl Flight {
             )
         };
         self.error(kind, message).with_source(error)
-    }
-}
-
-/// Reads the body of an answer piece by piece, under the flight's limits and a limit of size.
-pub(crate) struct Reader<'f> {
-    flight: &'f Flight,
-    response: Response,
-    received: u64,
-    limit: u64,
-}
-
-impl<'f> Reader<'f> {
-    pub(crate) fn new(flight: &'f Flight, response: Response, limit: u64) -> Self {
-        Self {
-            flight,
-            response,
-            received: 0,
-            limit,
-        }
-    }
-
-    /// Bytes so far.
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Gives the next piece, or none at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.received == 0
-            && self
-                .response
-                .content_length()
-                .is_some_and(|length| length > self.limit)
-        {
-            return Err(self.too_large());
-        }
-        let phase = if self.received == 0 {
-            Phase::FirstByte
-        } else {
-            Phase::BetweenBytes
-        };
-        let Some(bytes) = self.flight.within(phase, self.response.chunk()).await? else {
-            return Ok(None);
-        };
-        self.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if self.received > self.limit {
-            return Err(self.too_large());
-        }
-        Ok(Some(bytes))
-    }
-
-    /// Reads to the end.
-    pub(crate) async fn read_all(&mut self) -> Result<Vec<u8>, Error> {
-        let mut all = Vec::new();
-        while let Some(bytes) = self.next().await? {
-            all.extend_from_slice(&bytes);
-        }
-        Ok(all)
-    }
-
-    /// Reads what can be had of a refusal's body; what the body lacks, the status says.
-    pub(crate) async fn read_what_comes(&mut self) -> Vec<u8> {
-        let mut all = Vec::new();
-        while let Ok(Some(bytes)) = self.next().await {
-            all.extend_from_slice(&bytes);
-        }
-        all
-    }
-
-    fn too_large(&self) -> Error {
-        self.flight.error(
-            ErrorKind::ResponseTooLarge,
-            format!("the answer is larger than max_response_bytes ({})", self.limit),
-        )
     }
 }
 

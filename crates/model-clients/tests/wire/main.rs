@@ -1,4 +1,4 @@
-//! The OpenAI-compatible client against a provider that misbehaves on the wire.
+//! The clients against a provider that misbehaves on the wire.
 //!
 //! Each case asserts the kind of the error, what the effect journal is told, the wait that was asked for, and that
 //! the request was sent once.
@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod alongside;
+mod anthropic;
 mod breaks;
 mod fake;
 mod refusals;
@@ -18,12 +20,13 @@ mod tls;
 use std::time::Duration;
 
 use model_clients::openai::{Client, ModelOptions, Options};
+use model_clients::prices::Prices;
 use model_clients::settings::Timeouts;
 use model_clients::{
-    Billing, Error, GenerateCall, GenerateRequest, GenerateResponse, Message, ModelProvider as _, Progress,
-    ResponseFormat, Role,
+    Billing, Deltas, Error, GenerateCall, GenerateRequest, GenerateResponse, Message, ModelProvider,
+    Progress, ResponseFormat, Role,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use fake::Fake;
@@ -70,11 +73,16 @@ fn request() -> GenerateRequest {
     }
 }
 
+async fn client(options: Options) -> Client {
+    Client::new(options, &Prices::shipped().unwrap()).await.unwrap()
+}
+
 /// One call and what can be watched and done while it runs.
 struct Call {
     request: GenerateRequest,
     deadline: Duration,
     progress: watch::Sender<Progress>,
+    deltas: Option<Deltas>,
     cancel: CancellationToken,
 }
 
@@ -84,6 +92,7 @@ impl Default for Call {
             request: request(),
             deadline: Duration::from_mins(1),
             progress: watch::Sender::new(Progress::default()),
+            deltas: None,
             cancel: CancellationToken::new(),
         }
     }
@@ -91,14 +100,35 @@ impl Default for Call {
 
 impl Call {
     async fn run(&self, options: Options) -> Result<GenerateResponse, Error> {
-        let client = Client::new(options).await.unwrap();
+        self.of(&client(options).await).await
+    }
+
+    /// Makes this call of whatever provider.
+    async fn of(&self, provider: &impl ModelProvider) -> Result<GenerateResponse, Error> {
         let call = GenerateCall {
             request: &self.request,
             deadline: self.deadline,
             progress: self.progress.clone(),
+            deltas: self.deltas.clone(),
             cancel: self.cancel.clone(),
         };
-        client.generate(call).await
+        provider.generate(call).await
+    }
+
+    /// Makes this call and gives the pieces of text that came on the way too.
+    async fn read_along(
+        mut self,
+        provider: &impl ModelProvider,
+    ) -> (Result<GenerateResponse, Error>, Vec<String>) {
+        let (deltas, mut pieces) = mpsc::unbounded_channel();
+        self.deltas = Some(deltas);
+        let result = self.of(provider).await;
+        drop(self);
+        let mut found = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            found.push(piece);
+        }
+        (result, found)
     }
 }
 

@@ -105,6 +105,24 @@ async fn the_providers_code_decides_between_kinds_of_one_status() {
 }
 
 #[tokio::test]
+async fn a_refusal_tells_of_limits_and_names_the_exchange() {
+    let headers = "retry-after: 2\r\nx-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 20ms\r\n\
+                   x-request-id: req 1\r\nrequest-id: req_1\r\n";
+    let error = refused("429 Too Many Requests", headers, "").await;
+    assert_eq!(error.limits.retry_after, Some(Duration::from_secs(2)));
+    assert_eq!(error.limits.remaining_tokens, Some(0));
+    assert_eq!(error.limits.reset_tokens, Some(Duration::from_millis(20)));
+    assert_eq!(error.request_id.as_deref(), Some("req_1"));
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_not_shown() {
+    let headers = format!("x-request-id: {PROMPT}\r\n");
+    let error = refused("500 Internal Server Error", &headers, "").await;
+    assert_eq!(error.request_id, None);
+}
+
+#[tokio::test]
 async fn a_refusal_that_quotes_the_prompt_is_not_repeated() {
     let body = format!(r#"{{"error":{{"message":"cannot handle: {PROMPT}"}}}}"#);
     let error = refused("422 Unprocessable Entity", "", &body).await;

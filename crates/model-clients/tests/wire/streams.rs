@@ -1,16 +1,14 @@
 //! Answers that arrive, in the forms in which servers send them.
 
-use model_clients::openai::Client;
 use model_clients::{
-    CallOutcome, ErrorKind, Finish, GenerateCall, GenerateRequest, ModelProvider as _, Progress,
-    ResponseFormat, Usage, UsageSource,
+    CallOutcome, ErrorKind, Finish, GenerateRequest, Progress, ResponseFormat, Usage, UsageSource,
 };
 use serde_json::json;
 
 use crate::fake::{Fake, Step, document, response, stream, stream_head};
-use crate::{Call, KEY, PROMPT, answer, failure, options, request};
+use crate::{Call, KEY, PROMPT, answer, client, failure, options, request};
 
-const EVENTS: [&str; 6] = [
+pub(super) const EVENTS: [&str; 6] = [
     r#"{"id":"c1","model":"small-7","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
     r#"{"id":"c1","model":"small-7","choices":[{"index":0,"delta":{"content":"H\u00e9l"}}],"usage":null}"#,
     r#"{"id":"c1","model":"small-7","choices":[{"index":0,"delta":{"content":"lo \ud83d\ude00"}}]}"#,
@@ -18,7 +16,7 @@ const EVENTS: [&str; 6] = [
     r#"{"id":"c1","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":2,"total_tokens":13}}"#,
     "[DONE]",
 ];
-const TEXT: &str = "H\u{e9}llo \u{1f600}";
+pub(super) const TEXT: &str = "H\u{e9}llo \u{1f600}";
 
 fn counted() -> (Usage, UsageSource) {
     let usage = Usage {
@@ -127,27 +125,15 @@ async fn a_key_file_is_read_again_for_each_call() {
     let mut options = options(fake.base_url());
     options.api_key = None;
     options.api_key_file = Some(path.clone());
-    let client = Client::new(options).await.unwrap();
+    let client = client(options).await;
     let call = Call::default();
     for key in ["key-one", "key-two"] {
         std::fs::write(&path, key).unwrap();
-        let generate = GenerateCall {
-            request: &call.request,
-            deadline: call.deadline,
-            progress: call.progress.clone(),
-            cancel: call.cancel.clone(),
-        };
-        client.generate(generate).await.unwrap();
+        call.of(&client).await.unwrap();
         assert!(fake.requests().last().unwrap().head.contains(key));
     }
     std::fs::remove_file(&path).unwrap();
-    let generate = GenerateCall {
-        request: &call.request,
-        deadline: call.deadline,
-        progress: call.progress.clone(),
-        cancel: call.cancel.clone(),
-    };
-    let error = client.generate(generate).await.unwrap_err();
+    let error = call.of(&client).await.unwrap_err();
     assert_eq!(
         (error.kind, error.billing),
         (ErrorKind::Auth, CallOutcome::NotSent)

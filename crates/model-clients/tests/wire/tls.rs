@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model_clients::openai::Options;
+use model_clients::prices::Prices;
 use model_clients::{CallOutcome, ErrorKind};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -98,6 +99,8 @@ async fn a_handshake_that_stalls_ends_with_the_connect_limit() {
 async fn a_missing_certificate_file_is_named_at_start_up() {
     let mut options = options("https://localhost:1/v1".into());
     options.ca_file = Some(data("nowhere.pem"));
-    let error = model_clients::openai::Client::new(options).await.unwrap_err();
+    let error = model_clients::openai::Client::new(options, &Prices::shipped().unwrap())
+        .await
+        .unwrap_err();
     assert!(format!("{:#}", anyhow::Error::new(error)).contains("nowhere.pem"));
 }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::ResultPrintArgs;
+use super::{ResultPrintArgs, SpendingArgs};
 
 /// What to run, and how.
 #[derive(Debug, Args)]
@@ -127,6 +127,8 @@ pub(crate) struct RequestArgs {
     /// When the run gives up, for example 90s, 10m, 2h.
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<DurationArg>,
+    #[command(flatten)]
+    pub(crate) spending: SpendingArgs,
 }
 
 /// Whether to wait for the result.
@@ -142,6 +144,9 @@ pub(crate) struct WaitArgs {
     /// Gives up waiting after this time, for example 90s, 10m, 2h; the run goes on.
     #[arg(long, value_name = "TIME", conflicts_with = "detach")]
     pub(crate) wait_timeout: Option<DurationArg>,
+    /// Prints the answer while it is generated.
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) follow: bool,
 }
 
 /// Which blob store: that of the workers.

@@ -51,6 +51,46 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn what_belongs_together_is_asked_for_together() {
+    for line in [
+        "llm run words --fallback-on Auth",
+        "llm run words --fallback-patience 5",
+        "llm run words --review-timeout 1h",
+        "llm run words --follow --detach",
+        "llm run words --max-cost 1,5",
+        "budget raise x",
+        "budget tenant set acme --period day",
+        "budget tenant set acme --max-cost 5",
+        "review edit x",
+        "review edit x --text a --text-file b",
+        "spend settle k 1 --reason r",
+        "spend settle k 1 --reason r --billed --cost 1",
+        "spend settle k 1 --reason r --not-billed --cost 1",
+        "spend settle k 1 --not-billed",
+        "spend settle k 1 --reason r --billed --not-billed --cost 1 --input-tokens 1 --output-tokens 1",
+        "spend report --by colour",
+    ] {
+        assert!(parse(&format!("pipelinectl {line}")).is_err(), "{line}");
+    }
+    for line in [
+        "llm run words --review",
+        "llm run words --review problem --escalate-to lead",
+        "budget raise x --max-cost 2.50 --max-tokens 9 --deadline 2h --reason r --actor ana",
+        "budget tenant set acme --period month --max-tokens 5",
+        "budget tenant remove acme --period month",
+        "review edit x --json-file -",
+        "spend settle k 1 --reason r --billed --cost 0.01 --input-tokens 1 --output-tokens 1",
+        "spend settle k 1 --reason r --not-billed --actor ana",
+        "spend report --by day,price-table,state --since 7d --until 2026-11-05 --output json",
+        "spend attempts --state unknown --workflow x",
+        "follow x --wait-timeout 1m",
+    ] {
+        let parsed = parse(&format!("pipelinectl {line}"));
+        assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+    }
+}
+
+#[test]
 fn a_time_has_a_unit() {
     for (text, seconds) in [
         ("90", 90),

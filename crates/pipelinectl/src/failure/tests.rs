@@ -1,7 +1,7 @@
 //! Which exit code and which word each failure has.
 
 use temporal_client::outcome::Failed;
-use workflow_types::failure::FailureCode;
+use workflow_types::{failure::FailureCode, proto::Usage};
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn a_failed_run_keeps_its_code_and_its_problems() {
         code: Some(FailureCode::InvalidInput),
         message: "the text cannot be read".into(),
         problems: vec![problem.clone()],
-        step: None,
+        ..Failed::default()
     }));
     assert_eq!(
         (failure.exit, failure.code.as_str()),
@@ -30,8 +30,7 @@ fn an_unknown_model_is_told_with_the_way_to_add_one_and_nothing_else_is() {
         Failure::from(outcome::Error::Failed(Failed {
             code: Some(code),
             message: "no provider for `openai/x` on this worker, which has: local".into(),
-            problems: Vec::new(),
-            step: None,
+            ..Failed::default()
         }))
         .message
     };
@@ -107,4 +106,41 @@ fn json_has_code_message_and_problems() {
     assert_eq!(json["problems"], serde_json::json!([]));
     assert_eq!(json["workflowId"], "x");
     assert!(json.get("exit").is_none());
+}
+
+#[test]
+fn a_refused_update_is_told_from_a_run_that_is_gone() {
+    let refused = Failure::from(update::Error::Refused {
+        workflow_id: "x".into(),
+        reason: "maxCostMicros: must be above the 5 in force".into(),
+    });
+    assert_eq!((refused.exit, refused.code.as_str()), (Exit::BadInput, "Refused"));
+    assert!(refused.message.contains("must be above"), "{}", refused.message);
+    let ended = Failure::from(update::Error::Run(run::Error::Ended {
+        workflow_id: "x".into(),
+        status: "completed".into(),
+    }));
+    assert_eq!(ended.code, "AlreadyEnded");
+}
+
+#[test]
+fn what_a_failed_run_had_used_is_in_the_error() {
+    let spent = outcome::Spent {
+        usage: Some(Usage {
+            calls: 2,
+            ..Usage::default()
+        }),
+        ..outcome::Spent::default()
+    };
+    let failure = Failure::from(outcome::Error::Failed(Failed {
+        code: Some(FailureCode::Overloaded),
+        spent: Some(Box::new(spent)),
+        ..Failed::default()
+    }));
+    let json = serde_json::to_value(failure).unwrap();
+    assert_eq!(json["usage"]["calls"], 2);
+    assert!(
+        json.get("routeTrace").is_none() && json.get("spent").is_none(),
+        "{json}"
+    );
 }

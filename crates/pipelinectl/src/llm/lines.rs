@@ -1,9 +1,9 @@
-//! A JSONL file before it is uploaded: is every line an item, and has each a name of its own?
+//! A JSONL file before it is uploaded: is every line an item that can run, and has each a name of its own?
 //!
-//! Workers let unknown fields pass, so a misspelt `instrution` would be ignored ten thousand times. Here each line is
-//! held to the contract, one at a time, whatever the size of the file. What an item's values are worth is left to the
-//! batch, which answers item by item; but two items of one name would give two results that nobody can tell apart, and
-//! a schema that can't be used is one that its writer wants to hear of before the rest is paid for.
+//! The batch would answer a line that can't be used with a failed result, late and among results that were paid for;
+//! whoever wrote the file is here now and can mend it. So each line becomes the request that the batch will make of it,
+//! with the defaults of the flags, and is parsed by the same code. The lines are looked at one at a time, whatever the
+//! size of the file, and to the end, so that the first ones stand for a known number.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,8 +13,10 @@ use std::{
 };
 
 use workflow_types::{
+    batch,
     problem::Problems,
-    proto::{LlmBatchItem, OutputSpec},
+    proto::{LlmBatchItem, LlmPipelineInput, OutputSpec, content::Source},
+    request::{INLINE_LIMIT_BYTES, PipelineRequest},
 };
 
 use crate::failure::Failure;
@@ -28,9 +30,16 @@ use super::{
 pub(super) const MEDIA_TYPE: &str = "application/jsonl";
 
 const MOST_BAD_LINES: usize = 20;
+/// The data-worker's limits of a line and of an id.
+const MOST_LINE_BYTES: usize = 1024 * 1024;
+const MOST_ID_BYTES: usize = 256;
 
-/// Notes every line that is no item, up to a screenful of them.
-pub(super) fn check(path: &Path, problems: &mut Problems) -> Result<(), Failure> {
+/// Notes every line that is no item that can run with these defaults: a screenful of them, and how many there are.
+pub(super) fn check(
+    path: &Path,
+    defaults: &LlmPipelineInput,
+    problems: &mut Problems,
+) -> Result<(), Failure> {
     let failed = |error| Failure::file("read", path, &error);
     let mut reader = BufReader::new(File::open(path).map_err(failed)?);
     let origin = Origin::file(path);
@@ -48,26 +57,77 @@ pub(super) fn check(path: &Path, problems: &mut Problems) -> Result<(), Failure>
         }
         seen.items += 1;
         let found = match written::message::<LlmBatchItem>(&line, &origin.line(number)) {
-            Ok(item) => seen.check(item, number),
+            Ok(item) => {
+                let mut found = unusable(line.trim_ascii_end().len(), &item, defaults);
+                found.extend(seen.check(item, number));
+                found
+            }
             Err(found) => found,
         };
         if found.is_empty() {
             continue;
         }
         bad += 1;
-        if bad > MOST_BAD_LINES {
-            problems.at(
-                format!("line {number}"),
-                "is the next bad one; the rest was not looked at",
-            );
-            return Ok(());
+        if bad <= MOST_BAD_LINES {
+            problems.extend_below(&format!("line {number}"), found);
         }
-        problems.extend_below(&format!("line {number}"), found);
+    }
+    if bad > MOST_BAD_LINES {
+        problems.at(
+            "lines",
+            format!("{bad} lines cannot be used; what is wrong with the first {MOST_BAD_LINES} is above"),
+        );
     }
     if seen.items == 0 {
         return Err(Failure::bad_input(format!("{} has no lines", path.display())));
     }
     Ok(())
+}
+
+/// Finds what the batch would refuse the item for, by paths in the line.
+fn unusable(line_bytes: usize, item: &LlmBatchItem, defaults: &LlmPipelineInput) -> Problems {
+    let mut problems = Problems::new();
+    if line_bytes > MOST_LINE_BYTES {
+        problems.at(
+            "$",
+            format!("is {line_bytes} bytes; put text above {MOST_LINE_BYTES} bytes into content.blob"),
+        );
+    }
+    let id = item.id.as_ref();
+    if id.is_some_and(|id| id.is_empty() || id.len() > MOST_ID_BYTES) {
+        problems.at(
+            "id",
+            format!("must be 1 to {MOST_ID_BYTES} bytes; or leave it out"),
+        );
+    }
+    let short = item.content.is_none();
+    if item.text.is_some() && !short {
+        problems.at("text", "is given beside content; give one of them");
+    }
+    let mut request = batch::resolve(defaults, item.clone());
+    let source = request
+        .content
+        .as_mut()
+        .and_then(|content| content.source.as_mut());
+    // The batch stages text that is too large to travel, and sends a reference.
+    if let Some(source) = source
+        && matches!(source, Source::Text(text) if text.len() > INLINE_LIMIT_BYTES && !text.trim().is_empty())
+    {
+        *source = Source::Blob(super::stand_in());
+    }
+    let Err(found) = PipelineRequest::parse(request) else {
+        return problems;
+    };
+    for problem in found.into_vec() {
+        match (problem.path.as_str(), short) {
+            ("content.text", true) if item.text.is_none() => {
+                problems.at("text", "is missing; set text or content");
+            }
+            ("content.text", true) => problems.at("text", problem.message),
+            (_, true | false) => problems.at(problem.path, problem.message),
+        }
+    }
+    problems
 }
 
 /// What earlier lines were.
@@ -116,91 +176,4 @@ impl Seen {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn told(content: &str) -> Vec<(String, String)> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), content).unwrap();
-        let mut problems = Problems::new();
-        check(file.path(), &mut problems).unwrap();
-        problems
-            .into_vec()
-            .into_iter()
-            .map(|problem| (problem.path, problem.message))
-            .collect()
-    }
-
-    fn paths(content: &str) -> Vec<String> {
-        told(content).into_iter().map(|(path, _)| path).collect()
-    }
-
-    #[test]
-    fn each_bad_line_is_named() {
-        let content =
-            "{\"id\":\"a\",\"text\":\"x\"}\n\n{\"txt\":\"x\"}\r\n{\"parameters\":{\"topP\":\"high\"}}\n[]";
-        assert_eq!(
-            paths(content),
-            ["line 3.txt", "line 4.parameters.topP", "line 5.$"]
-        );
-    }
-
-    #[test]
-    fn a_mistake_says_the_line_of_the_file_and_not_of_the_parser() {
-        let found = told("{\"text\":\"x\"}\n{oops\n");
-        assert_eq!(found[0].0, "line 2.$");
-        assert!(found[0].1.contains(", line 2, column 2): a name"), "{found:?}");
-    }
-
-    #[test]
-    fn two_lines_of_one_id_are_both_named() {
-        let content = "{\"id\":\"a\"}\n\n{\"id\":\"b\"}\n{\"id\":\"a\"}\n{\"id\":\"a\"}\n";
-        let found = told(content);
-        assert_eq!(found.len(), 2, "{found:?}");
-        for (line, (path, message)) in [4, 5].into_iter().zip(found) {
-            assert_eq!(path, format!("line {line}.id"));
-            assert!(
-                message.starts_with("`a` is the id of line 1 already"),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_id_may_be_the_number_by_which_another_item_goes() {
-        let found = told("{\"id\":\"2\"}\n\n{\"text\":\"x\"}\n");
-        assert_eq!(found[0].0, "line 3.id");
-        assert!(
-            found[0].1.contains("own number, 2, is the id of line 1"),
-            "{found:?}"
-        );
-        assert!(told("{\"text\":\"x\"}\n{\"text\":\"x\"}\n{\"id\":\"1a\"}\n").is_empty());
-    }
-
-    #[test]
-    fn a_schema_that_cannot_be_used_is_told_with_its_line() {
-        let schema = |kind: &str| {
-            let schema = serde_json::json!({"properties": {"n": {"type": kind}}});
-            serde_json::json!({"output": {"json": {"schema": schema}}}).to_string()
-        };
-        let content = [schema("integer"), schema("intger"), schema("intger")].join("\n");
-        let found = told(&content);
-        let places: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(places, ["line 2.output.json.schema", "line 3.output.json.schema"]);
-        assert!(found[0].1.contains("/properties/n/type"), "{found:?}");
-    }
-
-    #[test]
-    fn a_file_of_something_else_does_not_fill_the_screen() {
-        assert_eq!(paths(&"not json\n".repeat(100)).len(), MOST_BAD_LINES + 1);
-    }
-
-    #[test]
-    fn a_file_without_lines_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "\n \n").unwrap();
-        assert!(check(file.path(), &mut Problems::new()).is_err());
-    }
-}
+mod tests;

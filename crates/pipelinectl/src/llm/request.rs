@@ -21,7 +21,10 @@ use workflow_types::{
 
 use crate::cli::{DurationArg, OnUnknownArg, PlacementArg, RequestArgs};
 
-use super::written::{self, Origin};
+use super::{
+    spending,
+    written::{self, Origin},
+};
 
 /// Makes the message without its content; a schema file that can't be used is a problem.
 pub(super) fn from_flags(flags: &RequestArgs, problems: &mut Problems) -> LlmPipelineInput {
@@ -36,6 +39,7 @@ pub(super) fn from_flags(flags: &RequestArgs, problems: &mut Problems) -> LlmPip
         deadline_seconds: flags.deadline.map(DurationArg::seconds),
         ..LlmPipelineInput::default()
     };
+    spending::fill(&mut input, &flags.spending);
     if let Some(placement) = flags.placement {
         input.set_placement(match placement {
             PlacementArg::Auto => Placement::Auto,

@@ -39,7 +39,11 @@ pub(super) enum Source {
 /// Reads what the flags name; what is wrong with its contents goes to `problems`.
 ///
 /// Fails at once where nothing can be read at all.
-pub(super) fn read(args: &RunArgs, problems: &mut Problems) -> Result<Source, Failure> {
+pub(super) fn read(
+    args: &RunArgs,
+    asked: &LlmPipelineInput,
+    problems: &mut Problems,
+) -> Result<Source, Failure> {
     let input = &args.input;
     if let Some(text) = &input.text {
         return text_or_stdin(text);
@@ -51,7 +55,7 @@ pub(super) fn read(args: &RunArgs, problems: &mut Problems) -> Result<Source, Fa
         return folder::read(root, args.skip_unreadable, problems).map(Source::Folder);
     }
     if let Some(path) = &input.jsonl {
-        lines::check(path, problems)?;
+        lines::check(path, &super::item_defaults(asked, args), problems)?;
         return Ok(Source::Lines(path.clone()));
     }
     let path = input.whole.as_deref().unwrap_or(Path::new("-"));
@@ -118,7 +122,8 @@ fn whole(path: &Path, args: &RunArgs, problems: &mut Problems) -> Result<Source,
     }
 }
 
-fn stdin() -> Result<Vec<u8>, Failure> {
+/// Reads all of standard input.
+pub(crate) fn stdin() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     io::stdin()
         .lock()

@@ -56,7 +56,10 @@ fn every_flag_has_its_field() {
     let flags = "--instruction i --system s --model local/m --max-output-tokens 5 --temperature 0.5 --top-p 0.9 \
                  --seed 7 --stop END --max-repairs 0 --store --chunk-tokens 64 --chunk-overlap-tokens 8 \
                  --max-concurrent-chunks 2 --reduce-instruction r --no-normalize --placement data-worker \
-                 --tenant acme --on-unknown fail --deadline 10m";
+                 --tenant acme --on-unknown fail --deadline 10m --max-cost 0.50 --max-tokens-total 9000 \
+                 --on-exhausted fail --fallback a/b --fallback c/d --fallback-on Overloaded --fallback-patience 5 \
+                 --review problem --review-timeout 2h --on-review-timeout escalate --escalate-to lead \
+                 --max-escalations 2 --stream-flush 500";
     let mut line = vec!["words", "--schema", path(&schema)];
     line.extend(flags.split_whitespace());
     let json = serde_json::to_value(input(&line)).unwrap();
@@ -79,9 +82,61 @@ fn every_flag_has_its_field() {
             "placement": "PLACEMENT_DATA_WORKER",
             "tenant": "acme",
             "onUnknown": "ON_UNKNOWN_FAIL",
-            "deadlineSeconds": 600
+            "deadlineSeconds": 600,
+            "budget": {"maxCostMicros": 500_000.0, "maxTokens": 9_000.0, "onExhausted": "BUDGET_EXHAUSTED_FAIL"},
+            "fallbackModels": ["a/b", "c/d"],
+            "fallbackOn": ["Overloaded"],
+            "fallbackPatienceSeconds": 5,
+            "review": {
+                "when": "REVIEW_WHEN_PROBLEM",
+                "timeoutSeconds": 7_200,
+                "onTimeout": "REVIEW_TIMEOUT_ESCALATE",
+                "escalateTo": "lead",
+                "maxEscalations": 2
+            },
+            "stream": {"flushMilliseconds": 500}
         })
     );
+}
+
+#[test]
+fn following_asks_for_a_stream_and_a_review_is_for_every_answer_unless_said() {
+    let json = serde_json::to_value(input(&["words", "--follow", "--review"])).unwrap();
+    assert_eq!(json["stream"], serde_json::json!({}));
+    assert_eq!(json["review"], serde_json::json!({"when": "REVIEW_WHEN_ALWAYS"}));
+    let whole = file(r#"{"content": {"text": "words"}, "stream": {"flushMilliseconds": 300}}"#);
+    let kept = input(&["--input-json", path(&whole), "--follow"]);
+    assert_eq!(kept.stream.unwrap().flush_milliseconds, Some(300));
+    assert_eq!(
+        paths(&[
+            "words",
+            "--stream-flush",
+            "50",
+            "--max-tokens-total",
+            "18446744073709551615"
+        ]),
+        ["budget.maxTokens", "stream.flushMilliseconds"]
+    );
+    assert_eq!(
+        paths(&["words", "--fallback", "nonsense", "--fallback-on", "Auth"]),
+        ["fallbackModels[0].model"]
+    );
+}
+
+#[test]
+fn the_answers_of_a_batch_cannot_be_followed_and_its_budget_is_shared() {
+    let lines = file("{\"text\": \"words\"}\n");
+    assert_eq!(
+        paths(&["--jsonl", path(&lines), "--follow", "--stream-flush", "500"]),
+        ["--follow", "--stream-flush"]
+    );
+    let args = args(&["--jsonl", path(&lines), "--max-cost", "2", "--fallback", "a/b"]);
+    let Ok(Work::Batch { defaults, .. }) = Work::prepare(&args) else {
+        panic!("no batch")
+    };
+    let json = serde_json::to_value(batch_input(stand_in(), *defaults, &args)).unwrap();
+    assert_eq!(json["budget"], serde_json::json!({"maxCostMicros": 2_000_000.0}));
+    assert_eq!(json["defaults"], serde_json::json!({"fallbackModels": ["a/b"]}));
 }
 
 #[test]
@@ -219,4 +274,46 @@ fn problems_of_lines_and_of_flags_come_together() {
         paths(&["--jsonl", path(&lines), "--window", "0", "--tenant", "a b"]),
         ["line 1.txt", "defaults.tenant", "window"]
     );
+}
+
+#[test]
+fn a_line_is_told_once_for_its_own_mistakes_and_not_for_those_of_the_flags() {
+    let lines = file("{\"text\": \"\"}\n{\"text\": \"words\"}\n");
+    assert_eq!(
+        paths(&["--jsonl", path(&lines), "--temperature", "9", "--window", "0"]),
+        ["line 1.text", "defaults.parameters.temperature", "window"]
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_is_told_before_anything_starts() {
+    for (flags, place) in [
+        (&["--blob-store", "nonsense"][..], "--blob-store"),
+        (&["--blob-store", "http://store.example.com"], "--blob-store"),
+        (&["--blob-store", "file://relative/folder"], "--blob-store"),
+        (
+            &[
+                "--blob-store",
+                "s3://bucket",
+                "--blob-store-option",
+                "aws_regoin=a",
+            ],
+            "--blob-store-option",
+        ),
+        (&["--blob-store-option", "secret"], "--blob-store-option"),
+    ] {
+        assert_eq!(paths(&[&["words"], flags].concat()), [place], "{flags:?}");
+    }
+    let good = [
+        "words",
+        "--blob-store",
+        "s3://bucket/a",
+        "--blob-store-option",
+        "aws_region=a",
+    ];
+    assert!(prepare(&good).is_ok());
+    let folder = tempfile::tempdir().unwrap().path().join("absent");
+    let url = url::Url::from_directory_path(&folder).unwrap().to_string();
+    assert!(prepare(&["words", "--blob-store", &url]).is_ok());
+    assert!(!folder.exists(), "looking at an address creates nothing");
 }

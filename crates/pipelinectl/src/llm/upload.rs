@@ -5,16 +5,17 @@
 //! their hash, so that starting again under the same id writes the same objects and never changes what a running
 //! workflow reads.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use blob_store::{BlobStore, Options, StagedPath};
 use sha2::{Digest as _, Sha256};
 use temporal_client::Client;
 use tokio::{fs::File, io::AsyncReadExt as _};
-use workflow_types::{proto::BlobRef, run_scope::percent_encode};
+use workflow_types::{problem::Problems, proto::BlobRef, run_scope::percent_encode};
 
 use crate::{
     cli::BlobStoreArgs,
+    digest::hex,
     failure::Failure,
     session::{Session, local_dev},
 };
@@ -104,6 +105,26 @@ pub(crate) fn open_store(
     Ok(BlobStore::open(&options)?)
 }
 
+/// Notes what is wrong with the flags that name a store, as far as it shows without asking the store.
+pub(super) fn check_store(args: &BlobStoreArgs, problems: &mut Problems) {
+    let options = provider_options(&args.blob_store_option).unwrap_or_else(|failure| {
+        problems.at("--blob-store-option", failure.message);
+        BTreeMap::new()
+    });
+    let Some(address) = &args.blob_store else { return };
+    let options = Options {
+        url: address.clone(),
+        options,
+        ..Options::default()
+    };
+    for problem in options.validate() {
+        match problem.path.strip_prefix("options.") {
+            Some(key) => problems.at("--blob-store-option", format!("`{key}` {}", problem.message)),
+            None => problems.at("--blob-store", problem.message),
+        }
+    }
+}
+
 fn provider_options(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     pairs
         .iter()
@@ -117,20 +138,14 @@ fn provider_options(pairs: &[String]) -> Result<BTreeMap<String, String>, Failur
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
 
     fn uploads(folder: &Path) -> Uploads {
-        let url = url::Url::from_directory_path(folder).unwrap().to_string();
+        let url = Url::from_directory_path(folder).unwrap().to_string();
         let store = BlobStore::open(&Options {
             url,
             ..Options::default()

@@ -17,7 +17,7 @@ const NULL: &str = "is null, which this field cannot be; leave the field out";
 
 /// Where a text comes from.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// The file, or `standard input`.
     name: String,
     /// The number of the line, when the text is one line of it.
@@ -26,7 +26,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Names a file.
-    pub(super) fn file(path: &Path) -> Self {
+    pub(crate) fn file(path: &Path) -> Self {
         let name = if path == Path::new("-") {
             "standard input".to_owned()
         } else {
@@ -92,7 +92,7 @@ pub(super) fn object(bytes: &[u8], origin: &Origin) -> Result<Map<String, Value>
 }
 
 /// Reads JSON whatever it is, which finds every mistake in the syntax.
-fn any(bytes: &[u8], origin: &Origin) -> Result<Value, String> {
+pub(crate) fn any(bytes: &[u8], origin: &Origin) -> Result<Value, String> {
     if let Err(error) = std::str::from_utf8(bytes) {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let (line, column) = before.iter().fold((1, 1), |(line, column), byte| {

@@ -65,6 +65,7 @@ impl Watching<'_> {
             workflow_id: &id,
             watching: self,
             session,
+            streamed: false,
         };
         match ended? {
             Ok(output) => report.print(&output).await,
@@ -105,7 +106,7 @@ async fn look(run: &AnyRun) -> Option<Snapshot> {
     }
 }
 
-fn over(limit: Option<Duration>) -> impl Future<Output = ()> {
+pub(super) fn over(limit: Option<Duration>) -> impl Future<Output = ()> {
     let until = limit.and_then(|limit| Instant::now().checked_add(limit));
     async move {
         match until {

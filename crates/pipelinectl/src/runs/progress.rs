@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use workflow_types::proto::{LlmBatchStatus, LlmPipelineStatus, Stage};
 
-use crate::output::Printer;
+use crate::{output::Printer, waits};
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub(super) struct Snapshot {
     total: u64,
     unit: &'static str,
     stopping: bool,
+    waiting: Option<&'static str>,
 }
 
 impl Snapshot {
@@ -26,6 +27,7 @@ impl Snapshot {
             total: count(status.chunks_total),
             unit: "chunks",
             stopping: status.cancel_reason.is_some(),
+            waiting: waits::briefly(status.awaiting.as_ref()),
         }
     }
 
@@ -37,16 +39,21 @@ impl Snapshot {
             total: count(status.items_total),
             unit: "items",
             stopping: status.cancel_reason.is_some(),
+            waiting: waits::briefly(status.awaiting.as_ref()),
         }
     }
 
     fn words(&self) -> String {
+        let waiting = self
+            .waiting
+            .map(|waiting| format!(", {waiting}"))
+            .unwrap_or_default();
         let stopping = if self.stopping { " (stopping)" } else { "" };
         if self.total == 0 {
-            return format!("{}{stopping}", self.stage);
+            return format!("{}{waiting}{stopping}", self.stage);
         }
         format!(
-            "{} {} of {} {}{stopping}",
+            "{} {} of {} {}{waiting}{stopping}",
             self.stage, self.done, self.total, self.unit
         )
     }
@@ -139,6 +146,7 @@ pub(super) fn stage_word(stage: Stage) -> &'static str {
         Stage::Publishing => "publishing",
         Stage::Compensating => "compensating",
         Stage::Done => "done",
+        Stage::Review => "review",
     }
 }
 
@@ -148,6 +156,8 @@ fn count(number: i32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use workflow_types::proto::{Awaiting, BudgetShortfall, awaiting::Reason};
+
     use super::*;
     use crate::output::Format;
 
@@ -159,6 +169,14 @@ mod tests {
         status.chunks_total = 5;
         status.chunks_done = 2;
         assert_eq!(Snapshot::of_pipeline(&status).words(), "inference 2 of 5 chunks");
+        status.awaiting = Some(Awaiting {
+            reason: Some(Reason::Budget(BudgetShortfall::default())),
+            ..Awaiting::default()
+        });
+        assert_eq!(
+            Snapshot::of_pipeline(&status).words(),
+            "inference 2 of 5 chunks, waiting for budget"
+        );
         let batch = LlmBatchStatus {
             items_total: 3,
             cancel_reason: Some("x".into()),

@@ -6,10 +6,14 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use temporal_client::outcome;
 use workflow_types::{
-    json,
-    proto::{BatchCounts, BlobRef, LlmBatchOutput, LlmPipelineOutput, Outcome, llm_pipeline_output::Answer},
+    json as contract_json,
+    proto::{
+        BatchCounts, BlobRef, LlmBatchOutput, LlmPipelineOutput, Outcome, Problem,
+        llm_pipeline_output::Answer,
+    },
 };
 
 use crate::{
@@ -19,9 +23,11 @@ use crate::{
     out_file::{self, OutFile},
     output,
     session::Session,
+    waits,
 };
 
 use super::{
+    failed_items::FailedItems,
     follow::{Output, Watching},
     tables,
 };
@@ -40,6 +46,8 @@ pub(super) struct Report<'a> {
     pub(super) watching: &'a Watching<'a>,
     /// What every command is handed.
     pub(super) session: &'a Session,
+    /// Whether the answer was shown while it came.
+    pub(super) streamed: bool,
 }
 
 impl Report<'_> {
@@ -83,14 +91,27 @@ impl Report<'_> {
         for step in &output.steps {
             printer.detail(&format!("{:>10.1} ms  {}", step.milliseconds, step.step));
         }
+        for step in &output.route_trace {
+            printer.remark(&format!("tried {}", waits::route(step)));
+        }
+        if let Some(record) = &output.review {
+            printer.remark(&format!("review: {}", waits::review(record)));
+        }
         printer.detail(&tables::pipeline_facts(output));
         let saved = match &self.watching.print.out {
             Some(path) => self.save(output, path).await,
             None => Ok(()),
         };
-        if printer.is_json() {
+        // A stream is one; without one there was nothing to show before.
+        let streamed = self.streamed && output.stream.is_some();
+        if printer.is_json() && self.streamed {
+            output::json_line(&json!({"event": "result", "result": output}))?;
+        } else if printer.is_json() {
             output::json(output)?;
-        } else if self.watching.print.out.is_none() || saved.is_err() {
+        } else if !streamed
+            && output.answer.is_some()
+            && (self.watching.print.out.is_none() || saved.is_err())
+        {
             match self.answer(output).await {
                 Ok(answer) => output::answer(&answer)?,
                 // What was asked for failed first, and says more.
@@ -129,6 +150,9 @@ impl Report<'_> {
         self.session.printer.either(output, tables::batch)?;
         saved.map_err(|failure| self.still_there(failure, NOT_PRINTED))?;
         let total = total(&counts);
+        if completed_none(&counts) {
+            return Err(self.failed_items(output, counts.failed, total).await);
+        }
         if self.watching.print.strict && counts.completed != total {
             return Err(Failure::incomplete(format!(
                 "{} of {total} items have no complete answer",
@@ -138,11 +162,49 @@ impl Report<'_> {
         Ok(Exit::Success)
     }
 
+    /// Says why the first items failed, or where it stands when the store can't be read from here.
+    async fn failed_items(&self, output: &LlmBatchOutput, failed: i32, total: i32) -> Failure {
+        let id = self.workflow_id;
+        let place = output
+            .results
+            .as_ref()
+            .map(|results| {
+                format!(
+                    "; {} says why: `pipelinectl result {id} --out FILE` fetches it",
+                    results.uri
+                )
+            })
+            .unwrap_or_default();
+        let problems = match &output.results {
+            Some(results) => self.first_failures(results).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let first = if problems.is_empty() { "" } else { "; the first:" };
+        let message = format!("no item completed, and {failed} of {total} failed{place}{first}");
+        Failure {
+            problems,
+            ..Failure::no_item_completed(message)
+        }
+        .about(id)
+    }
+
+    async fn first_failures(&self, results: &BlobRef) -> Result<Vec<Problem>, Failure> {
+        let store = open_store(&self.watching.print.store, self.watching.client, self.session)?;
+        let mut reader = store.read(results).await?;
+        let mut items = FailedItems::default();
+        while let Some(piece) = reader.next().await? {
+            if !items.take(&piece) {
+                break;
+            }
+        }
+        Ok(items.finish())
+    }
+
     async fn answer(&self, output: &LlmPipelineOutput) -> Result<String, Failure> {
         match &output.answer {
             None => Ok(String::new()),
             Some(Answer::Text(text)) => Ok(text.clone()),
-            Some(Answer::Json(value)) => serde_json::to_string_pretty(&json::from_value(value))
+            Some(Answer::Json(value)) => serde_json::to_string_pretty(&contract_json::from_value(value))
                 .map_err(|error| Failure::internal(format!("the answer cannot be written as JSON: {error}"))),
             Some(Answer::Blob(blob)) => {
                 let store = open_store(&self.watching.print.store, self.watching.client, self.session)?;
@@ -200,7 +262,13 @@ fn incomplete(output: &LlmPipelineOutput) -> Option<&'static str> {
         Outcome::Truncated => Some("the answer ends at the token limit; --max-output-tokens raises it"),
         Outcome::SchemaMismatch => Some("the answer is not in the form that was asked for"),
         Outcome::ContentFiltered => Some("the provider withheld the answer"),
+        Outcome::Rejected => Some("the answer was rejected in review and is withheld"),
     }
+}
+
+/// Tells whether a batch completed no item and failed at least one, which a script must not take for success.
+fn completed_none(counts: &BatchCounts) -> bool {
+    counts.completed == 0 && counts.failed > 0
 }
 
 fn total(counts: &BatchCounts) -> i32 {
@@ -210,4 +278,25 @@ fn total(counts: &BatchCounts) -> i32 {
         + counts.content_filtered
         + counts.failed
         + counts.cancelled
+        + counts.rejected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_fails_when_no_item_completed_and_one_failed() {
+        let counts = |completed, failed, rejected| BatchCounts {
+            completed,
+            failed,
+            rejected,
+            ..BatchCounts::default()
+        };
+        assert!(completed_none(&counts(0, 1, 0)));
+        assert!(completed_none(&counts(0, 1, 4)));
+        assert!(!completed_none(&counts(1, 9, 0)));
+        assert!(!completed_none(&counts(0, 0, 3)));
+        assert!(!completed_none(&counts(0, 0, 0)));
+    }
 }

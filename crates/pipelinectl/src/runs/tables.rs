@@ -7,28 +7,17 @@ use temporal_client::{
     listing::Summary,
 };
 use workflow_types::proto::{
-    BatchCounts, LlmBatchOutput, LlmBatchStatus, LlmPipelineOutput, LlmPipelineStatus, RejectedSignal, Usage,
+    Awaiting, BatchCounts, BudgetRaise, BudgetState, LlmBatchOutput, LlmBatchStatus, LlmPipelineOutput,
+    LlmPipelineStatus, RejectedSignal, Usage,
+};
+
+use crate::{
+    money,
+    table::{self, Facts, columns},
+    waits,
 };
 
 use super::progress::stage_word;
-
-/// Lines of a name and a value; a line without a value is left out.
-#[derive(Default)]
-struct Facts(String);
-
-impl Facts {
-    fn line(mut self, name: &str, value: impl Into<Option<String>>) -> Self {
-        if let Some(value) = value.into() {
-            // Writing to a String can't fail.
-            let _written = writeln!(self.0, "{name:<12}{value}");
-        }
-        self
-    }
-
-    fn text(self) -> String {
-        self.0
-    }
-}
 
 /// Where a request is.
 pub(super) fn pipeline_status(id: &str, status: &LlmPipelineStatus, usage: &Usage) -> String {
@@ -38,10 +27,13 @@ pub(super) fn pipeline_status(id: &str, status: &LlmPipelineStatus, usage: &Usag
     let facts = Facts::default()
         .line("id", id.to_owned())
         .line("stage", stage_word(status.stage()).to_owned())
+        .line("waits for", waits_for(id, status.awaiting.as_ref()))
         .line("chunks", chunks)
-        .line("usage", usage_words(usage))
+        .line("usage", waits::usage(usage))
         .line("replayed", replayed)
+        .line("stream", status.stream.clone())
         .line("stopping", status.cancel_reason.clone());
+    let facts = budget(facts, status.budget.as_ref(), &status.raises);
     rejected(facts, &status.rejected_signals).text()
 }
 
@@ -51,12 +43,30 @@ pub(super) fn batch_status(id: &str, status: &LlmBatchStatus, usage: &Usage) -> 
     let facts = Facts::default()
         .line("id", id.to_owned())
         .line("stage", stage_word(status.stage()).to_owned())
+        .line("waits for", waits_for(id, status.awaiting.as_ref()))
         .line("items", items)
         .line("so far", status.counts.as_ref().map(counts))
         .line("in flight", status.in_flight.to_string())
-        .line("usage", usage_words(usage))
+        .line("usage", waits::usage(usage))
         .line("stopping", status.cancel_reason.clone());
+    let facts = budget(facts, status.budget.as_ref(), &status.raises);
     rejected(facts, &status.rejected_signals).text()
+}
+
+fn waits_for(id: &str, awaiting: Option<&Awaiting>) -> Option<String> {
+    awaiting.and_then(|awaiting| waits::awaiting(id, awaiting))
+}
+
+/// Adds the budget where there is one; without a limit and a raise there is nothing to say.
+fn budget(facts: Facts, state: Option<&BudgetState>, raises: &[BudgetRaise]) -> Facts {
+    let limited = state.filter(|state| {
+        let limits = state.budget.unwrap_or_default();
+        limits.max_cost_micros.is_some() || limits.max_tokens.is_some() || state.revision > 0
+    });
+    let facts = facts.line("budget", limited.map(waits::budget));
+    raises
+        .iter()
+        .fold(facts, |facts, made| facts.line("raised", waits::raise(made)))
 }
 
 fn rejected(facts: Facts, signals: &[RejectedSignal]) -> Facts {
@@ -75,10 +85,10 @@ fn rejected(facts: Facts, signals: &[RejectedSignal]) -> Facts {
 
 /// How a batch ended.
 pub(super) fn batch(output: &LlmBatchOutput) -> String {
-    let usage = output.usage.unwrap_or_default();
+    let usage = output.usage.clone().unwrap_or_default();
     Facts::default()
         .line("items", counts(&output.counts.unwrap_or_default()))
-        .line("usage", usage_words(&usage))
+        .line("usage", waits::usage(&usage))
         .line("results", output.results.as_ref().map(|blob| blob.uri.clone()))
         .text()
 }
@@ -91,6 +101,7 @@ pub(super) fn counts(counts: &BatchCounts) -> String {
         (counts.schema_mismatch, "not in the form asked for"),
         (counts.content_filtered, "withheld"),
         (counts.failed, "failed"),
+        (counts.rejected, "rejected in review"),
         (counts.cancelled, "cancelled"),
     ];
     let parts: Vec<String> = parts
@@ -107,8 +118,9 @@ pub(super) fn counts(counts: &BatchCounts) -> String {
 
 /// What there is to know of an answer beside the answer.
 pub(super) fn pipeline_facts(output: &LlmPipelineOutput) -> String {
-    let usage = output.usage.unwrap_or_default();
-    let mut words = format!("{}, {}", output.served_model, usage_words(&usage));
+    let usage = output.usage.clone().unwrap_or_default();
+    let served = output.served_by.clone().unwrap_or_default();
+    let mut words = format!("{}/{}, {}", served.provider, served.model, waits::usage(&usage));
     if output.chunks > 1 {
         let _written = write!(words, ", {} chunks", output.chunks);
     }
@@ -118,58 +130,41 @@ pub(super) fn pipeline_facts(output: &LlmPipelineOutput) -> String {
     words
 }
 
-fn usage_words(usage: &Usage) -> String {
-    let calls = if usage.calls == 1 { "call" } else { "calls" };
-    let about = if usage.estimated { " (estimated)" } else { "" };
-    format!(
-        "{} {calls}, {} tokens in, {} out{about}",
-        usage.calls, usage.input_tokens, usage.output_tokens
-    )
-}
-
 /// A list as columns.
 pub(super) fn list(runs: &[Summary]) -> String {
     if runs.is_empty() {
         return "no runs".to_owned();
     }
-    let mut rows =
-        vec![["ID", "STATUS", "PIPELINE", "STAGE", "MODEL", "TENANT", "STARTED"].map(str::to_owned)];
+    let mut rows = vec![table::header(&[
+        "ID",
+        "STATUS",
+        "PIPELINE",
+        "STAGE",
+        "WAITS FOR",
+        "MODEL",
+        "TENANT",
+        "SPENT",
+        "STARTED",
+    ])];
     for run in runs {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        rows.push([
+        let attributes = &run.attributes;
+        rows.push(vec![
             run.id.clone(),
             run.status.clone(),
-            run.attributes
+            attributes
                 .pipeline
                 .clone()
                 .unwrap_or_else(|| run.workflow_type.clone()),
-            shown(&run.attributes.stage),
-            shown(&run.attributes.model),
-            shown(&run.attributes.tenant),
+            shown(&attributes.stage),
+            shown(&attributes.awaiting),
+            shown(&attributes.model),
+            shown(&attributes.tenant),
+            shown(&attributes.spend_micros.map(money::micros)),
             shown(&run.started.as_deref().map(to_the_second)),
         ]);
     }
     columns(&rows)
-}
-
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// `2026-11-23T12:00:00.123456789Z` without what is behind the second.
@@ -187,8 +182,10 @@ pub(super) fn description(found: &Description) -> String {
         .line("type", found.workflow_type.clone())
         .line("status", found.status.clone())
         .line("stage", found.attributes.stage.clone())
+        .line("waits for", found.attributes.awaiting.clone())
         .line("model", found.attributes.model.clone())
         .line("tenant", found.attributes.tenant.clone())
+        .line("spent", found.attributes.spend_micros.map(money::micros))
         .line("parent", found.parent.clone())
         .line("started", found.started.as_deref().map(to_the_second))
         .line("ended", found.closed.as_deref().map(to_the_second))

@@ -151,3 +151,21 @@ fn a_profile_file_that_cannot_be_read_is_not_quoted() {
         "{message}"
     );
 }
+
+#[test]
+fn an_address_without_a_port_is_refused_under_the_key_that_set_it() {
+    let given = Options {
+        address: Some("foo:port".to_owned()),
+        ..Options::default()
+    };
+    let variable = [("TEMPORAL_ADDRESS", "foo")];
+    for (options, said) in [
+        (&given, "address: `foo:port` is not `host:port`"),
+        (&Options::default(), "TEMPORAL_ADDRESS: `foo` is not `host:port`"),
+    ] {
+        let problems = resolve(options, &variable).err().unwrap().to_string();
+        assert!(problems.starts_with(said), "{problems}");
+    }
+    let unset = resolve(&Options::default(), &[("TEMPORAL_ADDRESS", "")]);
+    assert_eq!(unset.ok().unwrap().address(), "localhost:7233");
+}

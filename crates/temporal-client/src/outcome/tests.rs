@@ -70,6 +70,11 @@ fn the_innermost_failure_of_ours_is_kept_with_its_problems_and_step() {
             path: "content".into(),
             message: "is no UTF-8".into(),
         }],
+        route_trace: vec![RouteStep {
+            code: "Overloaded".into(),
+            ..RouteStep::default()
+        }],
+        ..FailureDetails::default()
     };
     let inner = application(
         "InvalidInput",
@@ -85,6 +90,7 @@ fn the_innermost_failure_of_ours_is_kept_with_its_problems_and_step() {
     ));
     assert_eq!(failed.code, Some(FailureCode::InvalidInput));
     assert_eq!(failed.problems, details.problems);
+    assert_eq!(failed.spent.as_ref().unwrap().route_trace, details.route_trace);
     assert_eq!(
         failed.to_string(),
         "InvalidInput: the text cannot be read (in validateData)"
@@ -102,7 +108,7 @@ fn a_cause_without_a_code_does_not_hide_the_code_around_it() {
     ));
     assert_eq!(failed.code, Some(FailureCode::Storage));
     assert_eq!(failed.message, "the journal cannot be written");
-    assert_eq!(failed.step, None);
+    assert_eq!((failed.step, failed.spent), (None, None));
 }
 
 #[test]

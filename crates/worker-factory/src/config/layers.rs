@@ -37,10 +37,12 @@ pub(super) fn merge(request: &LoadRequest, schema: &Schema) -> (Map<String, Valu
     let mut problems = Vec::new();
     let mut builder = Config::builder();
     let variables = variables(request, schema, &mut problems);
-    if let Some(path) = request.file.clone().or_else(|| variables.file.clone()) {
-        match read(&path) {
+    let flag = request.file.clone().map(|path| (path, "--config".to_owned()));
+    let variable = || Some((variables.file.clone()?, format!("{}_CONFIG_FILE", request.prefix)));
+    if let Some((path, key)) = flag.or_else(variable) {
+        match read(&path, &key) {
             Ok(layer) => builder = builder.add_source(layer),
-            Err(message) => problems.push(Problem::new(path.display().to_string(), message)),
+            Err(message) => problems.push(Problem::new(key, message)),
         }
     }
     for layer in variables
@@ -81,12 +83,13 @@ impl Source for Layer {
     }
 }
 
-fn read(path: &Path) -> Result<Layer, String> {
+fn read(path: &Path, key: &str) -> Result<Layer, String> {
+    let file = path.display();
     let text = fs::read_to_string(path).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
-            "the configuration file does not exist; create it or leave out --config".to_owned()
+            format!("the configuration file {file} does not exist; create it or leave out {key}")
         } else {
-            format!("the configuration file cannot be read: {error}")
+            format!("the configuration file {file} cannot be read: {error}")
         }
     })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
@@ -94,7 +97,7 @@ fn read(path: &Path) -> Result<Layer, String> {
             .span()
             .map_or("", |span| text.get(..span.start).unwrap_or(""));
         format!(
-            "the configuration file is no TOML: line {}: {}",
+            "the configuration file {file} is no TOML: line {}: {}",
             before.matches('\n').count() + 1,
             error.message()
         )

@@ -4,7 +4,8 @@
 //! some corner. It is lenient where a mistake should stop a worker, so these are refused before it runs: a
 //! profile file that is named and not there, a switch that is neither true nor false, host verification
 //! switched off (the SDK reads the variable and verifies all the same), an API key that no header can carry
-//! (the SDK would send none), half of a deployment version, and TLS settings that cannot work ([`tls`]).
+//! (the SDK would send none), an address without a port (the SDK would take that of web pages), half of a
+//! deployment version, and TLS settings that cannot work ([`tls`]).
 
 use std::{collections::HashMap, path::Path};
 
@@ -13,7 +14,7 @@ use temporalio_common::envconfig::{
     ClientConfigProfile, DataSource, LoadClientConfigProfileOptions, load_client_config_profile,
 };
 
-use super::{Compression, Options, api_key, tls};
+use super::{Compression, Options, address, api_key, tls};
 use crate::config::Problem;
 
 /// Where a server of this machine listens.
@@ -68,6 +69,9 @@ impl Profile {
             let named = profile.api_key.take();
             profile.api_key = api_key.or_else(|| checked_key(named.as_deref()?, &mut problems));
             let namespace = profile.namespace.clone().unwrap_or_else(|| "default".to_owned());
+            check_address(&mut profile, env)
+                .map_err(|problem| problems.push(problem))
+                .ok();
             Some((connection(profile, &mut problems)?, namespace))
         });
         match resolved {
@@ -97,6 +101,25 @@ impl Profile {
             (None, _) => "an address without a host".to_owned(),
         }
     }
+}
+
+/// Takes out an address that is none, so that the rest is checked, and says what is wrong with it.
+fn check_address(profile: &mut ClientConfigProfile, env: &HashMap<String, String>) -> Result<(), Problem> {
+    // The SDK leaves an empty address to its default.
+    profile.address = profile.address.take().filter(|address| !address.is_empty());
+    let Some(message) = profile.address.as_deref().and_then(address::mistake) else {
+        return Ok(());
+    };
+    profile.address = None;
+    let from_variable = env
+        .get("TEMPORAL_ADDRESS")
+        .is_some_and(|address| !address.is_empty());
+    let key = if from_variable {
+        "TEMPORAL_ADDRESS"
+    } else {
+        "the profile's key `address`"
+    };
+    Err(Problem::new(key, message))
 }
 
 /// Turns the profile into the SDK's options, with TLS settled.

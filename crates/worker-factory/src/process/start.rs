@@ -5,13 +5,16 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     future::{Future, pending},
     time::Duration,
 };
 
 use temporalio_client::Connection;
 use temporalio_common::data_converters::DataConverter;
-use temporalio_sdk::{Runtime, Worker, error::WorkerRunError, runtime::RuntimeOptions};
+use temporalio_sdk::{
+    Runtime, Worker, WorkflowRegistrationError, error::WorkerRunError, runtime::RuntimeOptions,
+};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -56,12 +59,28 @@ enum Failure {
 impl Failure {
     fn exit(&self) -> Exit {
         match self {
-            Self::Connection(_) | Self::Worker(WorkerRunError::Validation(_)) => Exit::Unavailable,
-            Self::Compose(_) | Self::Contract(_) | Self::Sdk(_) | Self::Worker(_) | Self::Unasked => {
-                Exit::Fault
+            // A workflow that cannot be registered needs another build; a journal that cannot be opened does not.
+            Self::Compose(error) if error.is::<WorkflowRegistrationError>() => Exit::Fault,
+            Self::Connection(_) | Self::Compose(_) | Self::Worker(WorkerRunError::Validation(_)) => {
+                Exit::Unavailable
             }
+            Self::Contract(_) | Self::Sdk(_) | Self::Worker(_) | Self::Unasked => Exit::Fault,
         }
     }
+}
+
+/// An error with all that lies under it, in one line; a cause whose words are there already is left out.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let shown = error.to_string();
+        if !text.contains(&shown) {
+            text = format!("{text}: {shown}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Runs the worker to its end and logs why it ended, if that was a failure.
@@ -95,7 +114,10 @@ where
     match outcome {
         Ok(()) => Exit::Drained,
         Err(failure) => {
-            tracing::error!({ fields::ERROR } = %failure, "the worker does not run");
+            tracing::error!(
+                { fields::ERROR } = with_causes(&failure),
+                "the worker does not run"
+            );
             failure.exit()
         }
     }
@@ -221,4 +243,37 @@ fn kinds(host: &Host) -> Vec<Kind> {
     // Activity names were read for the contract; a worker without any polls for none.
     let activities = contract::has_activities(&host.worker).then_some(Kind::Activity);
     workflows.into_iter().chain(activities).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("polling was refused")]
+    struct Refused(#[source] io::Error);
+
+    #[test]
+    fn a_worker_that_fails_says_why_down_to_the_last_cause() {
+        let source = Box::new(Refused(io::Error::other("the key has expired")));
+        let message = "activity polling failed".to_owned();
+        let failure = Failure::Worker(WorkerRunError::Fatal { message, source });
+        assert_eq!(
+            with_causes(&failure),
+            "the worker failed: activity polling failed: polling was refused: the key has expired"
+        );
+        assert_eq!(failure.exit(), Exit::Fault);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_not_available_and_what_cannot_be_registered_is_a_fault() {
+        let journal = Failure::Compose(Refused(io::Error::other("no such folder")).into());
+        assert_eq!(journal.exit(), Exit::Unavailable);
+        assert!(with_causes(&journal).ends_with("polling was refused: no such folder"));
+        let workflow_type = "W".to_owned();
+        let twice = WorkflowRegistrationError::DuplicateWorkflowType { workflow_type };
+        assert_eq!(Failure::Compose(twice.into()).exit(), Exit::Fault);
+    }
 }

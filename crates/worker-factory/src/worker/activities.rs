@@ -1,18 +1,24 @@
-//! Every activity of the process, counted and given its span.
+//! Every activity of the process: counted, given its span, and its end logged.
 //!
 //! An interceptor is the one place that all activities pass, so the count that recycling and the drain's
-//! report need, and the span that puts type and attempt on every log line, are here and in no activity.
-//! The ids are on the span although the core's own span has them, because that one uses other names.
+//! report need, the span that puts ids, type and attempt on every log line, and the line that says how an
+//! attempt ended are here and in no activity. The ids are on the span although the SDK's own span has them,
+//! because that one uses other names. Temporal shows a failed attempt only until the next one; the log keeps it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use prometheus::{IntCounter, IntGauge, Registry};
-use temporalio_sdk::interceptors::{
-    ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
+use temporalio_sdk::{
+    activities::ActivityError,
+    interceptors::{ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next},
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -113,15 +119,49 @@ impl ActivityInboundInterceptor for Activities {
         );
         let running = self.begin();
         let execution = next.run(input);
+        let began = Instant::now();
         Box::pin(
             async move {
                 let result = execution.await;
                 drop(running);
+                report(result.as_ref().err(), began.elapsed());
                 result
             }
             .instrument(span),
         )
     }
+}
+
+/// Logs how an attempt ended; the span around says whose it was.
+fn report(error: Option<&ActivityError>, took: Duration) {
+    let duration = milliseconds(took);
+    match error {
+        None => tracing::debug!({ fields::DURATION_MS } = duration, "an activity ended well"),
+        Some(ActivityError::Cancelled { .. }) => {
+            tracing::info!({ fields::DURATION_MS } = duration, "an activity was cancelled");
+        }
+        Some(ActivityError::Application(failure)) => {
+            // A failure without a code is none of ours: a decoder's error, say, which quotes what it could not read.
+            let message = failure.type_name().map(|_| failure.to_string());
+            tracing::warn!(
+                { fields::DURATION_MS } = duration,
+                { fields::ERROR_CODE } = failure.type_name(),
+                { fields::ERROR_RETRYABLE } = !failure.is_non_retryable(),
+                { fields::RETRY_DELAY_MS } = failure.next_retry_delay().map(milliseconds),
+                { fields::ERROR } = message.as_deref().unwrap_or("withheld"),
+                "an attempt of an activity failed"
+            );
+        }
+        // It is completed by somebody else.
+        Some(_) => tracing::debug!(
+            { fields::DURATION_MS } = duration,
+            "an activity was left to another"
+        ),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -141,6 +181,43 @@ mod tests {
         drop(first);
         drop(second);
         assert_eq!((activities.running(), activities.started()), (0, 2));
+    }
+
+    #[test]
+    fn a_failure_without_a_code_is_not_quoted() {
+        use temporalio_sdk::{activities::ActivityError, error::ApplicationFailure};
+
+        let coded = ApplicationFailure::builder("the model is away").type_name("ModelGone".to_owned());
+        let coded = ActivityError::application(coded.build());
+        let foreign = ActivityError::application(ApplicationFailure::new("cannot read `the prompt`"));
+        let options = crate::telemetry::Options {
+            log_filter: "debug".to_owned(),
+            ..crate::telemetry::Options::default()
+        };
+        let logged = crate::telemetry::captured(&options, true, || {
+            super::report(Some(&coded), std::time::Duration::from_secs(1));
+            super::report(Some(&foreign), std::time::Duration::from_secs(1));
+            super::report(
+                Some(&ActivityError::cancelled()),
+                std::time::Duration::from_secs(1),
+            );
+            super::report(None, std::time::Duration::from_secs(1));
+        });
+        assert!(
+            logged.contains("the model is away") && !logged.contains("the prompt"),
+            "{logged}"
+        );
+        let lines: Vec<serde_json::Value> = logged
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let levels: Vec<_> = lines.iter().map(|line| &line["level"]).collect();
+        assert_eq!(levels, ["WARN", "WARN", "INFO", "DEBUG"]);
+        assert_eq!(
+            (&lines[0]["error.code"], &lines[0]["error.retryable"]),
+            (&"ModelGone".into(), &true.into())
+        );
+        assert!(lines.iter().all(|line| line["duration_ms"] == 1_000), "{logged}");
     }
 
     #[test]

@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+pub(crate) const OPENAI: &str = "/v1/chat/completions";
+pub(crate) const ANTHROPIC: &str = "/v1/messages";
+const VERSION: &str = "anthropic-version: 2023-06-01\r\n";
+
 pub(crate) async fn provider(rules: impl IntoIterator<Item = Rule>) -> Provider {
     let script = Script::new(rules);
     Provider::start(Options {
@@ -17,12 +21,18 @@ pub(crate) async fn provider(rules: impl IntoIterator<Item = Rule>) -> Provider 
     .unwrap()
 }
 
-pub(crate) fn request(prompt: &str, more: &Value) -> Value {
-    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": prompt}]});
+pub(crate) fn with(mut body: Value, more: &Value) -> Value {
     body.as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
     body
+}
+
+pub(crate) fn request(prompt: &str, more: &Value) -> Value {
+    with(
+        json!({"model": "m", "messages": [{"role": "user", "content": prompt}]}),
+        more,
+    )
 }
 
 pub(crate) fn streamed(prompt: &str) -> Value {
@@ -32,19 +42,35 @@ pub(crate) fn streamed(prompt: &str) -> Value {
     )
 }
 
+/// A request to the Messages API.
+pub(crate) fn message(prompt: &str, more: &Value) -> Value {
+    with(request(prompt, &json!({"max_tokens": 1_000})), more)
+}
+
 pub(crate) fn raw(body: &Value, headers: &str) -> Vec<u8> {
+    raw_to(OPENAI, body, headers)
+}
+
+pub(crate) fn raw_to(path: &str, body: &Value, headers: &str) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
-    format!("POST /v1/chat/completions HTTP/1.1\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
-        .into_bytes()
+    format!("POST {path} HTTP/1.1\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
 /// Sends one request on a connection of its own and reads until the provider closes it.
 pub(crate) async fn exchange(address: SocketAddr, body: &Value, headers: &str) -> std::io::Result<Response> {
+    exchange_raw(address, &raw(body, &format!("connection: close\r\n{headers}"))).await
+}
+
+/// Does the same with the Messages API.
+pub(crate) async fn converse(address: SocketAddr, body: &Value, headers: &str) -> std::io::Result<Response> {
+    let headers = format!("connection: close\r\n{VERSION}{headers}");
+    exchange_raw(address, &raw_to(ANTHROPIC, body, &headers)).await
+}
+
+pub(crate) async fn exchange_raw(address: SocketAddr, request: &[u8]) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(&raw(body, &format!("connection: close\r\n{headers}")))
-        .await?;
+    stream.write_all(request).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     Ok(Response::parse(&bytes))
@@ -118,5 +144,18 @@ impl Response {
             .next_back()
             .map(str::to_owned);
         (text, finish)
+    }
+
+    /// The events of a stream of the Messages API; the name of each is also the type in its data.
+    pub(crate) fn named_events(&self) -> Vec<(String, Value)> {
+        let text = String::from_utf8(self.unchunked().0).unwrap();
+        let event = |event: &str| {
+            let (name, data) = event.split_once('\n').unwrap();
+            let name = name.strip_prefix("event: ").unwrap().to_owned();
+            let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(data["type"], name.as_str());
+            (name, data)
+        };
+        text.split_terminator("\n\n").map(event).collect()
     }
 }

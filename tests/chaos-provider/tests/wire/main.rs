@@ -6,7 +6,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod anthropic;
+mod bill;
 mod client;
+mod faults;
+mod limits;
 
 use std::io::ErrorKind;
 
@@ -68,7 +72,7 @@ async fn a_connection_takes_one_request_after_another() {
     for _ in 0..2 {
         stream.write_all(&raw(&streamed("p"), "")).await.unwrap();
         let mut seen = Vec::new();
-        while !seen.ends_with(b"0\r\n\r\n") {
+        while !seen.ends_with(b"[DONE]\n\n\r\n0\r\n\r\n") {
             assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
         }
     }
@@ -316,7 +320,7 @@ async fn an_answer_ends_and_reports_as_its_script_says() {
         text: Text::Fixed("{\"title\":".into()),
         finish: Finish::ContentFilter,
         usage: UsageReport::Zero,
-        token_delay_ms: 0,
+        ..Answer::default()
     };
     let provider = provider([Rule::once(Reply::new(Behaviour::Answer(answer)))]).await;
     let first = exchange(provider.address(), &request("p", &json!({})), "")

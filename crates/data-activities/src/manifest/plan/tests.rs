@@ -50,6 +50,19 @@ fn the_defaults_decide_together_with_the_item() {
 }
 
 #[test]
+fn an_item_that_waits_for_a_person_is_a_run_of_its_own() {
+    let reviewed = plan(
+        r#"{"review":{"when":"REVIEW_WHEN_ALWAYS"}}"#,
+        r#"{"text":"words"}"#,
+    );
+    let Some(Route::Child(child)) = reviewed.item.route else {
+        panic!("not a child: {:?}", reviewed.item)
+    };
+    assert!(child.review.is_some());
+    assert_eq!(reviewed.text.unwrap().1, "words");
+}
+
+#[test]
 fn every_mistake_of_a_line_is_told_by_its_path() {
     let long_id = "i".repeat(257);
     let json =

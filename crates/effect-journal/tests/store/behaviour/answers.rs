@@ -7,11 +7,7 @@ use super::{LEASE, Store, answer, committed, key};
 pub(crate) async fn a_committed_answer_is_replayed(store: Store) {
     let key = key("call/0");
     let lease = store.sent(&key).await;
-    let settled = store
-        .journal
-        .settle(&lease, answer("the answer", 7))
-        .await
-        .unwrap();
+    let settled = store.settle(&lease, answer("the answer", 7)).await.unwrap();
     assert_eq!(settled, Settled::Committed);
     for _ in 0..2 {
         assert_eq!(
@@ -27,7 +23,7 @@ pub(crate) async fn settling_again_changes_nothing(store: Store) {
     let key = key("call/0");
     let lease = store.sent(&key).await;
     for response in ["first", "second"] {
-        let settled = store.journal.settle(&lease, answer(response, 7)).await.unwrap();
+        let settled = store.settle(&lease, answer(response, 7)).await.unwrap();
         assert_eq!(settled, Settled::Committed);
         assert_eq!(store.claim(&key).await, Claim::Replay(committed(1, "first", 7)));
     }
@@ -37,7 +33,7 @@ pub(crate) async fn a_refusal_that_is_not_billed_frees_the_key(store: Store) {
     let key = key("call/0");
     let lease = store.sent(&key).await;
     for reason in ["429", "told again"] {
-        store.journal.release(&lease, reason).await.unwrap();
+        store.release(&lease, reason).await.unwrap();
         assert_eq!(store.reason(&lease).await.as_deref(), Some("429"));
     }
     assert_eq!(store.granted(&key).await.fence, 2);
@@ -47,7 +43,7 @@ pub(crate) async fn a_refusal_that_is_not_billed_frees_the_key(store: Store) {
 pub(crate) async fn what_was_never_sent_has_no_outcome(store: Store) {
     let key = key("call/0");
     let lease = store.granted(&key).await;
-    let settled = store.journal.settle(&lease, answer("from nowhere", 7)).await;
+    let settled = store.settle(&lease, answer("from nowhere", 7)).await;
     assert!(
         matches!(
             settled,
@@ -58,7 +54,7 @@ pub(crate) async fn what_was_never_sent_has_no_outcome(store: Store) {
         ),
         "{settled:?}"
     );
-    let lost = store.journal.mark_unknown(&lease, "nothing was sent").await;
+    let lost = store.mark_unknown(&lease, "nothing was sent").await;
     assert!(
         matches!(
             lost,
@@ -69,11 +65,7 @@ pub(crate) async fn what_was_never_sent_has_no_outcome(store: Store) {
         ),
         "{lost:?}"
     );
-    store
-        .journal
-        .release(&lease, "cancelled before sending")
-        .await
-        .unwrap();
+    store.release(&lease, "cancelled before sending").await.unwrap();
     assert_eq!(store.states(&key).await, [State::Released]);
 }
 
@@ -94,15 +86,11 @@ pub(crate) async fn what_was_sent_is_not_sent_again(store: Store) {
 
 pub(crate) async fn an_ended_attempt_cannot_be_renewed_or_sent(store: Store) {
     let released = store.granted(&key("call/0")).await;
-    store.journal.release(&released, "cancelled").await.unwrap();
+    store.release(&released, "cancelled").await.unwrap();
     let unknown = store.sent(&key("call/1")).await;
-    store
-        .journal
-        .mark_unknown(&unknown, "connection reset")
-        .await
-        .unwrap();
+    store.mark_unknown(&unknown, "connection reset").await.unwrap();
     let settled = store.sent(&key("call/2")).await;
-    let _ = store.journal.settle(&settled, answer("answer", 7)).await.unwrap();
+    let _ = store.settle(&settled, answer("answer", 7)).await.unwrap();
     for (lease, expected) in [
         (released, State::Released),
         (unknown, State::Unknown),
@@ -124,8 +112,8 @@ pub(crate) async fn an_ended_attempt_cannot_be_renewed_or_sent(store: Store) {
 pub(crate) async fn a_settled_attempt_stays_settled(store: Store) {
     let key = key("call/0");
     let lease = store.sent(&key).await;
-    let _ = store.journal.settle(&lease, answer("answer", 7)).await.unwrap();
-    let released = store.journal.release(&lease, "too late").await;
+    let _ = store.settle(&lease, answer("answer", 7)).await.unwrap();
+    let released = store.release(&lease, "too late").await;
     assert!(
         matches!(
             released,
@@ -136,7 +124,7 @@ pub(crate) async fn a_settled_attempt_stays_settled(store: Store) {
         ),
         "{released:?}"
     );
-    let lost = store.journal.mark_unknown(&lease, "too late").await;
+    let lost = store.mark_unknown(&lease, "too late").await;
     assert!(
         matches!(
             lost,
@@ -153,7 +141,7 @@ pub(crate) async fn a_settled_attempt_stays_settled(store: Store) {
 pub(crate) async fn an_empty_answer_is_an_answer(store: Store) {
     let key = key("call/0");
     let lease = store.sent(&key).await;
-    let settled = store.journal.settle(&lease, answer("", 7)).await.unwrap();
+    let settled = store.settle(&lease, answer("", 7)).await.unwrap();
     assert_eq!(settled, Settled::Committed);
     assert_eq!(store.claim(&key).await, Claim::Replay(committed(1, "", 7)));
 }

@@ -57,11 +57,7 @@ pub(crate) async fn another_request_under_the_same_key_is_refused(store: Store) 
         recorded: RequestDigest::of(b"request"),
     };
     assert_eq!(store.journal.claim(other.clone()).await.unwrap(), mismatch);
-    let settled = store
-        .journal
-        .settle(&lease, super::answer("answer", 1))
-        .await
-        .unwrap();
+    let settled = store.settle(&lease, super::answer("answer", 1)).await.unwrap();
     assert_eq!(settled, effect_journal::Settled::Committed);
     assert_eq!(store.journal.claim(other).await.unwrap(), mismatch);
     assert_eq!(store.records(&key).await.len(), 1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use effect_journal::{Claim, Clearance, Journal, Settled};
+use effect_journal::{Claim, Clearance, Feedback, Journal, Settled};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -34,7 +34,11 @@ pub(crate) async fn many_keys_are_worked_on_at_once(store: Store) {
             journal.renew(&lease).await.unwrap();
             assert_eq!(journal.mark_sent(&lease).await.unwrap(), Clearance::Call);
             let settled = journal
-                .settle(&lease, answer(&format!("answer {number}"), 1))
+                .settle(
+                    &lease,
+                    answer(&format!("answer {number}"), 1),
+                    Feedback::default(),
+                )
                 .await
                 .unwrap();
             assert_eq!(settled, Settled::Committed);
@@ -46,6 +50,32 @@ pub(crate) async fn many_keys_are_worked_on_at_once(store: Store) {
     for number in 0..CALLERS {
         let claim = store.claim(&key(&format!("item/{number}/call/0"))).await;
         assert_eq!(claim, Claim::Replay(committed(1, &format!("answer {number}"), 1)));
+    }
+}
+
+/// Steps that reach the store together are decided as if one had come after the other.
+pub(crate) async fn a_batch_decides_in_order(store: Store) {
+    for round in 0..8 {
+        let key = key(&format!("round/{round}"));
+        let lease = store.sent(&key).await;
+        let (one, two, three, four) = tokio::join!(
+            store.settle(&lease, answer("answer", 1)),
+            store.settle(&lease, answer("answer", 1)),
+            store.journal.claim(request(&key)),
+            store.journal.claim(request(&key)),
+        );
+        assert_eq!(
+            (one.unwrap(), two.unwrap()),
+            (Settled::Committed, Settled::Committed)
+        );
+        for claim in [three.unwrap(), four.unwrap()] {
+            let replay = Claim::Replay(committed(1, "answer", 1));
+            assert!(
+                claim == replay || claim == Claim::Busy { remaining: LEASE },
+                "{claim:?}"
+            );
+        }
+        assert_eq!(store.records(&key).await.len(), 1);
     }
 }
 
@@ -63,15 +93,12 @@ async fn claim_together(store: &Store) -> u32 {
     let mut granted = Vec::new();
     let mut busy = 0;
     while let Some(claim) = tasks.join_next().await {
-        match claim.unwrap() {
-            Claim::Granted(lease) => granted.push(lease.fence),
-            Claim::Busy { remaining } => {
-                assert_eq!(remaining, LEASE);
-                busy += 1;
-            }
-            other @ (Claim::Replay(_) | Claim::Unknown { .. } | Claim::DigestMismatch { .. }) => {
-                panic!("expected a grant or a wait, got {other:?}")
-            }
+        let claim = claim.unwrap();
+        if let Claim::Granted(lease) = claim {
+            granted.push(lease.fence);
+        } else {
+            assert_eq!(claim, Claim::Busy { remaining: LEASE });
+            busy += 1;
         }
     }
     assert_eq!((granted.len(), busy), (1, CALLERS - 1));

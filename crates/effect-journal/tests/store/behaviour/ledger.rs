@@ -16,13 +16,9 @@ pub(crate) async fn an_attempt_is_listed_with_all_its_facts(store: Store) {
     store.clock.advance(Duration::from_secs(1));
     assert_eq!(store.journal.mark_sent(&lease).await.unwrap(), Clearance::Call);
     store.clock.advance(Duration::from_secs(2));
-    store
-        .journal
-        .mark_unknown(&lease, "connection reset")
-        .await
-        .unwrap();
+    store.mark_unknown(&lease, "connection reset").await.unwrap();
     store.clock.advance(Duration::from_secs(3));
-    let _ = store.journal.settle(&lease, answer("answer", 7)).await.unwrap();
+    let _ = store.settle(&lease, answer("answer", 7)).await.unwrap();
     let expected = AttemptRecord {
         key: key.clone(),
         fence: 1,
@@ -31,6 +27,8 @@ pub(crate) async fn an_attempt_is_listed_with_all_its_facts(store: Store) {
         owner: "worker-1".into(),
         model: "model".into(),
         provider: "provider".into(),
+        tenant: None,
+        price_table: "2026-11".into(),
         class: EffectClass::Paid,
         digest: RequestDigest::of(b"request"),
         upper_bound: cost(1000),
@@ -40,6 +38,7 @@ pub(crate) async fn an_attempt_is_listed_with_all_its_facts(store: Store) {
         sent_unix_ms: Some(claimed + 1000),
         ended_unix_ms: Some(claimed + 6000),
         reason: Some("connection reset".into()),
+        by_hand: false,
     };
     assert_eq!(store.records(&key).await, [expected]);
 }
@@ -48,7 +47,7 @@ pub(crate) async fn attempts_are_paged_in_order(store: Store) {
     for step in ["b", "a", "c"] {
         for _ in 0..3 {
             let lease = store.granted(&key(step)).await;
-            store.journal.release(&lease, "429").await.unwrap();
+            store.release(&lease, "429").await.unwrap();
         }
     }
     let all: Vec<_> = ["a", "b", "c"]
@@ -78,7 +77,7 @@ pub(crate) async fn attempts_are_filtered_by_scope_and_state(store: Store) {
         .map(|(namespace, workflow)| EffectKey::new(namespace, workflow, "run", "call/0").unwrap());
     for key in &keys {
         let lease = store.sent(key).await;
-        store.journal.release(&lease, "429").await.unwrap();
+        store.release(&lease, "429").await.unwrap();
         store.granted(key).await;
     }
     for (scope, expected) in [
@@ -109,15 +108,11 @@ pub(crate) async fn attempts_are_filtered_by_scope_and_state(store: Store) {
 
 pub(crate) async fn totals_add_up_by_standing(store: Store) {
     let settled = store.sent(&key("settled")).await;
-    let _ = store.journal.settle(&settled, answer("answer", 7)).await.unwrap();
+    let _ = store.settle(&settled, answer("answer", 7)).await.unwrap();
     let unknown = store.sent(&key("unknown")).await;
-    store
-        .journal
-        .mark_unknown(&unknown, "connection reset")
-        .await
-        .unwrap();
+    store.mark_unknown(&unknown, "connection reset").await.unwrap();
     let released = store.sent(&key("released")).await;
-    store.journal.release(&released, "429").await.unwrap();
+    store.release(&released, "429").await.unwrap();
     store.granted(&key("reserved")).await;
     store.sent(&key("sent")).await;
     let elsewhere = EffectKey::new("default", "another", "run", "call/0").unwrap();
@@ -145,7 +140,7 @@ pub(crate) async fn totals_add_up_by_standing(store: Store) {
     };
     assert_eq!(totals, expected);
     assert_eq!(totals.at_most().cost_micros, 3007);
-    let _ = store.journal.settle(&unknown, answer("late", 9)).await.unwrap();
+    let _ = store.settle(&unknown, answer("late", 9)).await.unwrap();
     let totals = store
         .journal
         .totals(&Scope::workflow("default", "workflow"))
@@ -193,7 +188,7 @@ pub(crate) async fn a_free_effect_costs_nothing(store: Store) {
         store.journal.totals(&Scope::all()).await.unwrap().open.spend,
         cost(0)
     );
-    let _ = store.journal.settle(&lease, answer("local", 7)).await.unwrap();
+    let _ = store.settle(&lease, answer("local", 7)).await.unwrap();
     assert_eq!(
         store.journal.totals(&Scope::all()).await.unwrap().settled.spend,
         cost(0)
@@ -213,7 +208,7 @@ pub(crate) async fn a_free_effect_costs_nothing(store: Store) {
         response: b"answer".to_vec(),
         spend,
     };
-    let _ = store.journal.settle(&lease, settlement).await.unwrap();
+    let _ = store.settle(&lease, settlement).await.unwrap();
     let recorded = store.records(&absurd).await[0].spend.unwrap();
     assert_eq!(
         (recorded.input_tokens, recorded.cost_micros),
@@ -224,10 +219,10 @@ pub(crate) async fn a_free_effect_costs_nothing(store: Store) {
 pub(crate) async fn pruning_deletes_old_responses_and_no_spend(store: Store) {
     let (old, young) = (key("old"), key("young"));
     let lease = store.sent(&old).await;
-    let _ = store.journal.settle(&lease, answer("old", 7)).await.unwrap();
+    let _ = store.settle(&lease, answer("old", 7)).await.unwrap();
     store.clock.advance(Duration::from_hours(24));
     let lease = store.sent(&young).await;
-    let _ = store.journal.settle(&lease, answer("young", 9)).await.unwrap();
+    let _ = store.settle(&lease, answer("young", 9)).await.unwrap();
     let open = store.sent(&key("open")).await;
     store.clock.advance(Duration::from_hours(1));
     let before = store.journal.totals(&Scope::all()).await.unwrap();
@@ -244,7 +239,7 @@ pub(crate) async fn pruning_deletes_old_responses_and_no_spend(store: Store) {
         Claim::Replay(super::committed(1, "young", 9))
     );
     assert_eq!(store.states(&old).await, [State::Settled]);
-    let _ = store.journal.settle(&open, answer("open", 1)).await.unwrap();
+    let _ = store.settle(&open, answer("open", 1)).await.unwrap();
 }
 
 pub(crate) async fn a_writable_store_passes_the_check(store: Store) {

@@ -66,7 +66,7 @@ pub(crate) async fn park_and_fail_grant_nothing_after_an_unknown_outcome(store: 
         // A person's decision to repeat holds, and the next unknown outcome is another decision.
         let second = store.sent(&key).await;
         assert_eq!(second.fence, 2);
-        store.journal.release(&second, "429").await.unwrap();
+        store.release(&second, "429").await.unwrap();
         let claim = store.journal.claim(careful).await.unwrap();
         assert!(matches!(claim, Claim::Unknown { attempts } if attempts.len() == 1));
     }
@@ -76,7 +76,7 @@ pub(crate) async fn a_broken_connection_is_unknown_before_the_lease_ends(store: 
     let key = key("call/0");
     let lease = store.sent(&key).await;
     for reason in ["connection reset", "told again"] {
-        store.journal.mark_unknown(&lease, reason).await.unwrap();
+        store.mark_unknown(&lease, reason).await.unwrap();
         assert_eq!(store.reason(&lease).await.as_deref(), Some("connection reset"));
     }
     assert_eq!(store.granted(&key).await.fence, 2);
@@ -119,7 +119,7 @@ pub(crate) async fn a_late_answer_is_the_result_if_nothing_newer_was_sent(store:
     let late = store.sent(&key).await;
     store.clock.advance(LEASE);
     let newer = store.granted(&key).await;
-    let settled = store.journal.settle(&late, answer("late", 7)).await.unwrap();
+    let settled = store.settle(&late, answer("late", 7)).await.unwrap();
     assert_eq!(settled, Settled::Committed);
     store.journal.renew(&newer).await.unwrap();
     for _ in 0..2 {
@@ -140,11 +140,11 @@ pub(crate) async fn a_late_answer_counts_as_spend_if_a_newer_request_is_under_wa
     store.clock.advance(LEASE);
     let newer = store.sent(&key).await;
     for _ in 0..2 {
-        let settled = store.journal.settle(&late, answer("late", 7)).await.unwrap();
+        let settled = store.settle(&late, answer("late", 7)).await.unwrap();
         assert_eq!(settled, Settled::SpendOnly);
     }
     assert!(matches!(store.claim(&key).await, Claim::Busy { .. }));
-    let settled = store.journal.settle(&newer, answer("newer", 9)).await.unwrap();
+    let settled = store.settle(&newer, answer("newer", 9)).await.unwrap();
     assert_eq!(settled, Settled::Committed);
     assert_eq!(store.claim(&key).await, Claim::Replay(committed(2, "newer", 9)));
     let records = store.records(&key).await;
@@ -163,21 +163,17 @@ pub(crate) async fn a_late_answer_is_kept_for_when_the_newer_request_fails(store
         let late = store.sent(&key).await;
         store.clock.advance(LEASE);
         let newer = store.sent(&key).await;
-        let settled = store.journal.settle(&late, answer("late", 7)).await.unwrap();
+        let settled = store.settle(&late, answer("late", 7)).await.unwrap();
         assert_eq!(settled, Settled::SpendOnly);
         if broken {
-            store
-                .journal
-                .mark_unknown(&newer, "connection reset")
-                .await
-                .unwrap();
+            store.mark_unknown(&newer, "connection reset").await.unwrap();
         } else {
-            store.journal.release(&newer, "429").await.unwrap();
+            store.release(&newer, "429").await.unwrap();
         }
         // Paying a third time for what is known already would be a repetition without a reason.
         assert_eq!(store.claim(&key).await, Claim::Replay(committed(1, "late", 7)));
         assert_eq!(store.records(&key).await.len(), 2);
-        let again = store.journal.settle(&late, answer("late", 7)).await.unwrap();
+        let again = store.settle(&late, answer("late", 7)).await.unwrap();
         assert_eq!(again, Settled::Committed);
     }
 }
@@ -192,13 +188,13 @@ pub(crate) async fn a_late_refusal_clears_the_unknown_outcome(store: Store) {
     };
     let claim = store.journal.claim(park.clone()).await.unwrap();
     assert!(matches!(claim, Claim::Unknown { .. }), "{claim:?}");
-    store.journal.release(&late, "429").await.unwrap();
+    store.release(&late, "429").await.unwrap();
     let claim = store.journal.claim(park).await.unwrap();
     assert!(
         matches!(&claim, Claim::Granted(lease) if lease.fence == 2),
         "{claim:?}"
     );
-    let settled = store.journal.settle(&late, answer("after a refusal", 7)).await;
+    let settled = store.settle(&late, answer("after a refusal", 7)).await;
     assert!(
         matches!(
             settled,
@@ -229,9 +225,9 @@ pub(crate) async fn a_holder_back_from_a_stall_can_commit(store: Store) {
     let second = store.sent(&key).await;
     store.clock.advance(LEASE);
     // Both leases are gone and neither attempt is under way, so the first answer is the result.
-    let settled = store.journal.settle(&first, answer("first", 7)).await.unwrap();
+    let settled = store.settle(&first, answer("first", 7)).await.unwrap();
     assert_eq!(settled, Settled::Committed);
-    let settled = store.journal.settle(&second, answer("second", 9)).await.unwrap();
+    let settled = store.settle(&second, answer("second", 9)).await.unwrap();
     assert_eq!(settled, Settled::SpendOnly);
     assert_eq!(store.claim(&key).await, Claim::Replay(committed(1, "first", 7)));
     assert_eq!(store.states(&key).await, [State::Settled, State::Settled]);

@@ -1,22 +1,13 @@
 //! A provider that follows a script, and everything real around it.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::SystemTime,
-};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use activity_context::{BlockingPool, Pulse, Settings, scope};
-use async_trait::async_trait;
 use blob_store::{BlobStore, StagePrefix};
 use effect_journal::Journal;
-use model_clients::provider::{
-    Billing, CallOutcome, Error as CallError, ErrorKind, Finish, GenerateCall, GenerateResponse, ModelInfo,
-    ModelProvider, TokenizerSpec, Usage, UsageSource,
-};
-use prometheus::Registry;
+use model_clients::provider::{ModelInfo, ModelProvider};
+use prometheus::{Registry, proto::MetricFamily};
 use temporalio_common::data_converters::TemporalSerializable;
-use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use workflow_types::{
     json,
@@ -28,125 +19,14 @@ use workflow_types::{
 };
 
 use super::super::{Services, run};
-use crate::{Metrics, Providers, error::Error, journaled::Holder};
+use crate::{Metrics, Providers, error::Error, failed::Failed, journaled::Holder, route::Attempt};
 
-const PREFIX: &str = "runs/wf/run-1/";
+mod scripted;
 
-/// What the provider does with one call.
-pub(super) enum Script {
-    Answer {
-        text: String,
-        finish: Finish,
-        held: bool,
-    },
-    Fail {
-        kind: ErrorKind,
-        billing: CallOutcome,
-    },
-}
+pub(super) use scripted::Script;
+use scripted::Scripted;
 
-impl Script {
-    pub(super) fn answer(text: &str) -> Self {
-        Self::ended(text, Finish::Stop)
-    }
-
-    pub(super) fn ended(text: &str, finish: Finish) -> Self {
-        Self::Answer {
-            text: text.into(),
-            finish,
-            held: false,
-        }
-    }
-
-    /// Answers when it is let go.
-    pub(super) fn held(text: &str) -> Self {
-        Self::Answer {
-            text: text.into(),
-            finish: Finish::Stop,
-            held: true,
-        }
-    }
-
-    pub(super) fn failure(kind: ErrorKind, billing: CallOutcome) -> Self {
-        Self::Fail { kind, billing }
-    }
-}
-
-struct Scripted {
-    scripts: Mutex<VecDeque<Script>>,
-    calls: watch::Sender<usize>,
-    gate: Notify,
-    messages: Mutex<Vec<String>>,
-}
-
-#[async_trait]
-impl ModelProvider for Scripted {
-    fn name(&self) -> &'static str {
-        "scripted"
-    }
-
-    fn model(&self, name: &str) -> Result<ModelInfo, CallError> {
-        Ok(ModelInfo {
-            name: name.to_owned(),
-            context_window: 1_024,
-            max_output_tokens: None,
-            tokenizer: TokenizerSpec::Estimate,
-            billing: Billing::PerToken {
-                input_micros_per_million: 1,
-                cached_input_micros_per_million: 1,
-                output_micros_per_million: 1,
-            },
-            constrained_json: false,
-        })
-    }
-
-    async fn generate(&self, call: GenerateCall<'_>) -> Result<GenerateResponse, CallError> {
-        let messages = call
-            .request
-            .messages
-            .iter()
-            .map(|message| message.content.clone());
-        *self.messages.lock().unwrap() = messages.collect();
-        self.calls.send_modify(|calls| *calls += 1);
-        let script = self
-            .scripts
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("the script covers every call");
-        match script {
-            Script::Fail { kind, billing } => Err(CallError::new(kind, billing, "scripted")),
-            Script::Answer { text, finish, held } => {
-                if held {
-                    tokio::select! {
-                        () = self.gate.notified() => {}
-                        () = call.cancel.cancelled() => {
-                            return Err(CallError::new(ErrorKind::Cancelled, CallOutcome::Unknown, "cancelled"));
-                        }
-                    }
-                }
-                Ok(response(text, finish))
-            }
-        }
-    }
-}
-
-fn response(text: String, finish: Finish) -> GenerateResponse {
-    GenerateResponse {
-        text,
-        finish,
-        usage: Usage {
-            input_tokens: 7,
-            output_tokens: 2,
-            ..Usage::default()
-        },
-        usage_source: UsageSource::Reported,
-        served_model: "one".into(),
-        response_id: None,
-        first_token_ms: 1,
-        total_ms: 2,
-    }
-}
+pub(super) const PREFIX: &str = "runs/wf/run-1/";
 
 /// An activity's context whose cancellation a test controls.
 struct TestPulse(CancellationToken);
@@ -172,11 +52,22 @@ pub(super) struct Fixture {
     provider: Arc<Scripted>,
     pulse: TestPulse,
     blobs: BlobStore,
-    _folder: tempfile::TempDir,
+    registry: Registry,
+    folder: tempfile::TempDir,
 }
 
 impl Fixture {
     pub(super) async fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
+        Self::with(scripts, |_| {}).await
+    }
+
+    /// Makes one whose provider says something else of its models.
+    pub(super) async fn with(
+        scripts: impl IntoIterator<Item = Script>,
+        change: impl FnOnce(&mut ModelInfo),
+    ) -> Self {
+        let mut info = scripted::info();
+        change(&mut info);
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("journal.db").display());
         let journal = effect_journal::open(&effect_journal::Options {
@@ -191,19 +82,16 @@ impl Fixture {
             ..Default::default()
         })
         .unwrap();
-        let provider = Arc::new(Scripted {
-            scripts: Mutex::new(scripts.into_iter().collect()),
-            calls: watch::Sender::new(0),
-            gate: Notify::new(),
-            messages: Mutex::default(),
-        });
+        let registry = Registry::new();
+        let provider = Arc::new(Scripted::new(scripts, info));
         let services = Services {
             journal: Arc::clone(&journal),
             blobs: blobs.clone(),
             providers: Providers::new([Arc::clone(&provider) as Arc<dyn ModelProvider>]),
             pool: BlockingPool::new(2),
-            metrics: Metrics::register(&Registry::new()).unwrap(),
+            metrics: Metrics::register(&registry).unwrap(),
             identity: "test".into(),
+            journal_response_inline_bytes: 1_024,
         };
         let pulse = TestPulse(CancellationToken::new());
         Self {
@@ -212,15 +100,24 @@ impl Fixture {
             provider,
             pulse,
             blobs,
-            _folder: folder,
+            registry,
+            folder,
         }
     }
 
     pub(super) async fn run(&self, input: GenerateTextInput) -> Result<GenerateTextOutput, Error> {
         match self.attempt(input).await {
             Ok(output) => Ok(output),
-            Err(scope::Stop::Failed(error)) => Err(error),
+            Err(scope::Stop::Failed(failed)) => Err(failed.error),
             Err(other) => panic!("the attempt was stopped: {other:?}"),
+        }
+    }
+
+    /// Gives how an attempt fails.
+    pub(super) async fn fail(&self, input: GenerateTextInput) -> Box<Failed> {
+        match self.attempt(input).await {
+            Err(scope::Stop::Failed(failed)) => failed,
+            other => panic!("the attempt did not fail: {other:?}"),
         }
     }
 
@@ -236,11 +133,15 @@ impl Fixture {
     async fn attempt(
         &self,
         input: GenerateTextInput,
-    ) -> Result<GenerateTextOutput, scope::Stop<Error, effect_journal::Error>> {
+    ) -> Result<GenerateTextOutput, scope::Stop<Box<Failed>, effect_journal::Error>> {
+        let attempt = Attempt {
+            number: 1,
+            first_scheduled: Some(SystemTime::now()),
+        };
         let holder = Holder::new(Arc::clone(&self.journal));
         let renew = || holder.renew();
         scope::run(&self.pulse, Settings::default(), renew, |scope| {
-            Box::pin(run(&self.services, &holder, Wire::new(input), scope))
+            Box::pin(run(&self.services, &holder, (Wire::new(input), attempt), scope))
         })
         .await
     }
@@ -266,22 +167,53 @@ impl Fixture {
         self.pulse.0.cancel();
     }
 
+    fn messages(&self) -> Vec<String> {
+        let last = self.provider.last.lock().unwrap();
+        let messages = last.iter().flat_map(|request| &request.messages);
+        messages.map(|message| message.content.clone()).collect()
+    }
+
+    pub(super) fn last_model(&self) -> Option<String> {
+        let last = self.provider.last.lock().unwrap();
+        last.as_ref().map(|request| request.model.clone())
+    }
+
     pub(super) fn last_prompt(&self) -> String {
-        self.provider
-            .messages
-            .lock()
-            .unwrap()
-            .last()
-            .cloned()
-            .unwrap_or_default()
+        self.messages().pop().unwrap_or_default()
     }
 
     pub(super) fn earlier_messages(&self) -> String {
-        let messages = self.provider.messages.lock().unwrap();
+        let messages = self.messages();
         messages
             .split_last()
             .map(|(_, earlier)| earlier.join("\n"))
             .unwrap_or_default()
+    }
+
+    /// Gives the folder of the blob store.
+    pub(super) fn blob_folder(&self) -> PathBuf {
+        self.folder.path().join("blobs")
+    }
+
+    /// Gives the value of a counter or gauge, summed over its labels.
+    pub(super) fn measured(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let metrics = families.iter().filter(|family| family.name() == name);
+        metrics
+            .flat_map(MetricFamily::get_metric)
+            .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+            .sum()
+    }
+
+    /// Gives the run's objects below a folder, by name.
+    pub(super) async fn objects(&self, folder: &str) -> Vec<String> {
+        let prefix = StagePrefix::parse(PREFIX).unwrap().folder(folder).unwrap();
+        let objects = self.blobs.list(&prefix).await.unwrap();
+        let start = format!("blob:{prefix}");
+        let names = objects
+            .iter()
+            .map(|object| object.uri.strip_prefix(&start).unwrap().to_owned());
+        names.collect()
     }
 
     pub(super) async fn stage(&self, name: &str, bytes: &[u8]) -> BlobRef {

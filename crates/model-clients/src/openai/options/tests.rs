@@ -1,6 +1,7 @@
 //! What settings are refused, and that secrets stay hidden.
 
 use super::{ModelOptions, Options};
+use crate::prices::Prices;
 use crate::provider::Billing;
 
 fn valid() -> Options {
@@ -24,7 +25,8 @@ fn endpoint(base_url: &str) -> Result<String, String> {
         base_url: base_url.into(),
         ..valid()
     }
-    .endpoint()
+    .common()
+    .url()
     .map(String::from)
 }
 
@@ -40,10 +42,22 @@ fn all_problems_are_reported_at_once_with_their_paths() {
         "api_key": "k",
         "api_key_file": "f",
         "organization": "a\nb",
+        "key_name": "a b",
         "max_response_bytes": 0,
         "timeouts": {"connect_seconds": -1},
         "extra_headers": {"a b": "x", "Authorization": "x", "Host": "x", "x-y": "a\nb"},
-        "models": {"m": {"max_output_tokens": 5}},
+        "models": {"m": {
+            "max_output_tokens": 5,
+            "limits": {"in_flight": 0},
+            "billing": {
+                "kind": "per_token", "input_micros_per_million": 2, "cached_input_micros_per_million": 1,
+                "output_micros_per_million": 3,
+                "long_prompt": {
+                    "above_input_tokens": 9, "input_micros_per_million": 1, "cached_input_micros_per_million": 1,
+                    "output_micros_per_million": 3,
+                },
+            },
+        }},
     }))
     .unwrap();
     let paths: Vec<String> = options
@@ -57,16 +71,18 @@ fn all_problems_are_reported_at_once_with_their_paths() {
             "name",
             "base_url",
             "api_key",
-            "organization",
+            "key_name",
             "max_response_bytes",
             "timeouts.connect_seconds",
             "extra_headers.Authorization",
             "extra_headers.Host",
             "extra_headers.a b",
             "extra_headers.x-y",
+            "organization",
             "models.m.context_window",
             "models.m.max_output_tokens",
-            "models.m.billing",
+            "models.m.billing.long_prompt",
+            "models.m.limits.in_flight",
         ]
     );
     assert_eq!(
@@ -78,6 +94,18 @@ fn all_problems_are_reported_at_once_with_their_paths() {
             .path,
         "models"
     );
+}
+
+#[test]
+fn a_model_without_a_known_price_is_named_with_what_to_write() {
+    let mut options = valid();
+    for name in ["nobody-knows-this", "gpt-6-luna", "gpt-6-luna-2026-09-22"] {
+        options.models.insert(name.to_owned(), ModelOptions::default());
+    }
+    let problems = options.price_problems(&Prices::shipped().unwrap());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].path, "models.nobody-knows-this.billing");
+    assert!(problems[0].message.contains("per_token") && problems[0].message.contains("nobody-knows-this"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Counts, body, finish, usage};
-use crate::openai::options::{MaxTokensField, Options, StructuredOutput};
+use crate::openai::options::{MaxTokensField, ModelOptions, Options, StructuredOutput};
 use crate::provider::{Finish, GenerateRequest, Message, ResponseFormat, Role, Usage, UsageSource};
 
 fn request(response_format: ResponseFormat) -> GenerateRequest {
@@ -62,6 +62,24 @@ fn every_option_of_a_request_is_sent() {
 }
 
 #[test]
+fn sampling_is_left_out_for_a_model_that_refuses_it() {
+    let mut options = Options::default();
+    let asking = GenerateRequest {
+        temperature: Some(0.5),
+        top_p: Some(0.5),
+        ..request(ResponseFormat::Text)
+    };
+    assert_eq!(sent(&options, &asking)["temperature"], 0.5);
+    let model = ModelOptions {
+        omit_sampling: true,
+        ..ModelOptions::default()
+    };
+    options.models.insert("m".into(), model);
+    let body = sent(&options, &asking);
+    assert_eq!((body.get("temperature"), body.get("top_p")), (None, None));
+}
+
+#[test]
 fn a_stream_can_be_asked_for_without_usage() {
     let options = Options {
         stream_usage: false,
@@ -102,16 +120,22 @@ fn counts_are_reported_only_where_somebody_counted() {
         |value: Value, has_text| usage(serde_json::from_value::<Option<Counts>>(value).unwrap(), has_text);
     let full = json!({
         "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-        "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 2},
     });
     let counted = Usage {
         input_tokens: 10,
         cached_input_tokens: 4,
+        cache_write_input_tokens: 3,
         output_tokens: 5,
         reasoning_tokens: 2,
     };
     assert_eq!(read(full, true), (counted, UsageSource::Reported));
+    let other_name = json!({
+        "prompt_tokens": 10, "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 4, "cache_creation_tokens": 99},
+    });
+    assert_eq!(read(other_name, true).0.cache_write_input_tokens, 6);
 
     let missing = (Usage::default(), UsageSource::Missing);
     for value in [

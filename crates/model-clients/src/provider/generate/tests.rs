@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Finish, GenerateRequest, GenerateResponse, Message, ResponseFormat, Role, Usage, UsageSource};
+use crate::limits::LimitHeaders;
 
 fn request(schema: serde_json::Value) -> GenerateRequest {
     GenerateRequest {
@@ -50,12 +51,15 @@ fn a_response_survives_its_json_form_and_its_debug_form_hides_the_text() {
         usage: Usage {
             input_tokens: 1,
             cached_input_tokens: 1,
+            cache_write_input_tokens: 0,
             output_tokens: 2,
             reasoning_tokens: 1,
         },
         usage_source: UsageSource::Estimated,
         served_model: "m-2".into(),
         response_id: Some("r".into()),
+        request_id: Some("q".into()),
+        limits: LimitHeaders::default(),
         first_token_ms: 3,
         total_ms: 4,
     };
@@ -63,4 +67,26 @@ fn a_response_survives_its_json_form_and_its_debug_form_hides_the_text() {
     assert_eq!(serde_json::from_str::<GenerateResponse>(&json).unwrap(), before);
     assert!(!format!("{before:?}").contains("secret"));
     assert!(!format!("{:?}", request(json!(null))).contains("secret"));
+}
+
+#[test]
+fn a_response_of_an_earlier_version_is_still_read() {
+    let earlier = r#"{"text":"t","finish":{"kind":"stop"},"usage":{"input_tokens":1,"cached_input_tokens":0,"output_tokens":2,"reasoning_tokens":0},"usage_source":"reported","served_model":"m","response_id":null,"first_token_ms":1,"total_ms":2}"#;
+    let response: GenerateResponse = serde_json::from_str(earlier).unwrap();
+    assert_eq!(
+        (response.usage.cache_write_input_tokens, response.request_id),
+        (0, None)
+    );
+}
+
+#[test]
+fn what_headers_said_about_limits_is_not_stored() {
+    let mut response: GenerateResponse = serde_json::from_value(json!({
+        "text": "t", "finish": {"kind": "stop"}, "usage": Usage::default(), "usage_source": "missing",
+        "served_model": "m", "response_id": null, "first_token_ms": 1, "total_ms": 2,
+    }))
+    .unwrap();
+    let stored = serde_json::to_string(&response).unwrap();
+    response.limits.remaining_requests = Some(7);
+    assert_eq!(serde_json::to_string(&response).unwrap(), stored);
 }

@@ -1,7 +1,7 @@
 //! What a person reads.
 
 use temporal_client::description::{Attributes, LastFailure};
-use workflow_types::proto::{Problem, Stage};
+use workflow_types::proto::{Budget, BudgetShortfall, Problem, Stage, awaiting::Reason};
 
 use super::*;
 
@@ -46,6 +46,45 @@ fn a_status_says_only_what_there_is_to_say() {
     });
     let text = pipeline_status("x", &status, &Usage::default());
     assert!(text.contains("signal cancel: reason: is too long"), "{text}");
+}
+
+#[test]
+fn a_status_says_what_is_waited_for_and_who_raised_the_budget() {
+    let status = LlmPipelineStatus {
+        awaiting: Some(Awaiting {
+            reason: Some(Reason::Budget(BudgetShortfall {
+                account: "run:x".into(),
+                max_tokens: Some(100.0),
+                needed_tokens: 101.0,
+                ..BudgetShortfall::default()
+            })),
+            since_unix_seconds: 0.0,
+        }),
+        budget: Some(BudgetState {
+            budget: Some(Budget {
+                max_tokens: Some(100.0),
+                ..Budget::default()
+            }),
+            revision: 1,
+            deadline_seconds: 60,
+        }),
+        raises: vec![BudgetRaise::default()],
+        ..LlmPipelineStatus::default()
+    };
+    let text = pipeline_status("x", &status, &Usage::default());
+    for words in [
+        "waits for   budget since",
+        "`pipelinectl budget raise x --max-tokens …`",
+        "budget      100 tokens, raised once\n",
+        "raised      1970",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    let free = LlmPipelineStatus {
+        budget: Some(BudgetState::default()),
+        ..LlmPipelineStatus::default()
+    };
+    assert!(!pipeline_status("x", &free, &Usage::default()).contains("budget"));
 }
 
 #[test]

@@ -245,3 +245,27 @@ fn a_profile_file_that_cannot_be_read_is_not_quoted() {
         "{found:?}"
     );
 }
+
+#[test]
+fn an_address_without_a_port_is_refused_under_the_key_that_set_it() {
+    let found = problems(&Options::default(), &[("TEMPORAL_ADDRESS", "foo")]);
+    assert_eq!(
+        found,
+        [
+            "TEMPORAL_ADDRESS: `foo` is not `host:port`; for example `localhost:7233`, or `https://temporal.example:7233`"
+        ]
+    );
+    let toml = file("[profile.default]\naddress = \"https://foo\"\n");
+    let options = Options {
+        profile_file: Some(toml.path().to_owned()),
+        ..Options::default()
+    };
+    let found = problems(&options, &[]);
+    assert!(
+        found.len() == 1 && found[0].starts_with("the profile's key `address`: `https://foo` is not"),
+        "{found:?}"
+    );
+    assert!(Profile::resolve(&options, &env(&[("TEMPORAL_ADDRESS", "foo:1")])).is_ok());
+    let unset = Profile::resolve(&Options::default(), &env(&[("TEMPORAL_ADDRESS", "")])).unwrap();
+    assert_eq!(unset.address(), "localhost:7233");
+}
