@@ -49,9 +49,7 @@ pub(crate) async fn within<W: Spends, T>(
 /// Gives the time that one step may take: all that the run has. What is left of it would end a step in the same moment as
 /// the run's own watch, and a wait that a longer deadline can still make good would not be begun.
 pub(crate) fn granted<W: Spends>(steps: &Steps<W>) -> Duration {
-    let seconds = steps
-        .ctx
-        .state(|state| state.spending().allowed.deadline_seconds);
+    let seconds = steps.ctx.state(|state| state.spending().allowed.deadline_seconds);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(1))
 }
 
